@@ -1,0 +1,1 @@
+"""Answer questions over documents by way of the knowledge structure that fits the question."""

@@ -1,0 +1,190 @@
+"""Settings: flags, then the environment, then a file, then defaults. Unknown keys are refused.
+
+Every setting can be given in the environment as ``STRUCTRAG_<SECTION>__<KEY>`` (``STRUCTRAG_MODELS__CHAT``)
+and in ``structrag.toml`` in the corpus folder. Secrets are read from the environment alone and never stored.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from structrag.errors import ConfigError
+
+FILE_NAME = "structrag.toml"
+_PREFIX = "STRUCTRAG_"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class ModelSettings(_Section):
+    """Which models answer."""
+
+    chat: str = "embedded"
+    """`embedded`, a LangChain provider string (`openai:gpt-4.1-mini`, `ollama:qwen3`), or a model name with `base_url`."""
+    base_url: str = ""
+    """Any OpenAI-compatible endpoint, such as `http://127.0.0.1:8000/v1`."""
+    api_key_env: str = "OPENAI_API_KEY"
+    """The environment variable that holds the key for `base_url`."""
+    weights: str = ""
+    """Where the embedded model's file comes from: empty (installed parts), a URL, or a path."""
+    cache: Path = Field(default_factory=lambda: platformdirs.user_cache_path("structrag") / "models")
+    """The folder where model files are kept."""
+    embedder: str = "embedded"
+    """`embedded`, a sentence-transformers folder, or a LangChain provider string (`openai:text-embedding-3-small`)."""
+    concurrency: int = Field(default=4, ge=1, le=64)
+    """Calls under way at once."""
+    retries: int = Field(default=3, ge=0, le=10)
+    """How often a call is repeated after a transient fault."""
+    timeout: float = Field(default=600, gt=0)
+    """Seconds to wait for one reply."""
+
+
+class RetrievalSettings(_Section):
+    """How documents are split and found."""
+
+    chunk_size: int = Field(default=700, ge=100, le=8000)
+    """Characters per chunk."""
+    overlap: int = Field(default=80, ge=0)
+    """Characters that neighbouring chunks share."""
+    passages: int = Field(default=5, ge=1, le=50)
+    """Chunks that the chunk structure holds."""
+    documents: int = Field(default=8, ge=1, le=500)
+    """Documents that a table, graph, algorithm or catalogue is built from."""
+
+
+class RouterSettings(_Section):
+    """Who chooses the structure."""
+
+    name: str = "chat"
+    """`chat`, or `fixed:<structure>`."""
+    unsure_below: float = Field(default=0.4, ge=0, le=1)
+    """A route with less confidence is called unsure, and the runner-up is built as well if the first finds nothing."""
+
+
+class BudgetSettings(_Section):
+    """What one question may cost; 0 means no limit."""
+
+    calls: int = Field(default=0, ge=0)
+    tokens: int = Field(default=0, ge=0)
+    seconds: float = Field(default=0, ge=0)
+
+
+class Settings(_Section):
+    """All settings."""
+
+    models: ModelSettings = ModelSettings()
+    retrieval: RetrievalSettings = RetrievalSettings()
+    router: RouterSettings = RouterSettings()
+    budget: BudgetSettings = BudgetSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where one setting's value came from: ``flag``, ``environment``, the file's path, or ``default``."""
+
+    key: str
+    value: str
+    source: str
+
+
+def load_settings(
+    folder: Path | None = None, flags: Mapping[str, Any] | None = None
+) -> tuple[Settings, list[Origin]]:
+    """Return the settings in force for a corpus folder, and where each came from.
+
+    Args:
+        folder: The corpus folder, whose ``structrag.toml`` is read if it is there.
+        flags: Values given on the command line or by the caller, by dotted key (``models.chat``).
+
+    Raises:
+        ConfigError: A key is unknown or a value does not fit; the message names the source and the key.
+    """
+    path = folder / FILE_NAME if folder else None
+    from_file = _read_file(path) if path and path.is_file() else {}
+    from_env = _read_environment()
+    from_flags = _nest(flags or {})
+    sources = [("flag", from_flags), ("environment", from_env), (str(path), from_file)]
+    merged = _merge(_merge(from_file, from_env), from_flags)
+    try:
+        settings = Settings.model_validate(merged)
+    except ValidationError as error:
+        raise _explain(error, sources) from error
+    return settings, list(_origins(settings, sources))
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _read_environment() -> dict[str, Any]:
+    flat = {
+        name.removeprefix(_PREFIX).lower().replace("__", "."): value
+        for name, value in os.environ.items()
+        if name.startswith(_PREFIX) and "__" in name
+    }
+    return _nest(flat)
+
+
+def _nest(flat: Mapping[str, Any]) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for dotted, value in flat.items():
+        section, _, key = dotted.partition(".")
+        if key:
+            nested.setdefault(section, {})[key] = value
+        else:
+            nested[section] = value
+    return nested
+
+
+def _merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(low)
+    for key, value in high.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = {**merged[key], **value} if both else value
+    return merged
+
+
+def _leaves(settings: Settings) -> Iterator[tuple[str, str, Any]]:
+    for section in Settings.model_fields:
+        for key, value in getattr(settings, section):
+            yield section, key, value
+
+
+def _origins(settings: Settings, sources: list[tuple[str, dict[str, Any]]]) -> Iterator[Origin]:
+    for section, key, value in _leaves(settings):
+        source = next((name for name, data in sources if key in data.get(section, {})), "default")
+        yield Origin(key=f"{section}.{key}", value=str(value), source=source)
+
+
+def _explain(error: ValidationError, sources: list[tuple[str, dict[str, Any]]]) -> ConfigError:
+    first = error.errors()[0]
+    dotted = ".".join(str(part) for part in first["loc"])
+    section, _, key = dotted.partition(".")
+    source = next(
+        (name for name, data in sources if section in data and (not key or key in data[section])),
+        "configuration",
+    )
+    if first["type"] != "extra_forbidden":
+        return ConfigError(
+            f"{source}: the setting {dotted} is wrong: {first['msg']} (got {first['input']!r})."
+        )
+    known = [f"{s}.{k}" for s, k, _ in _leaves(Settings())]
+    close = difflib.get_close_matches(dotted, known, n=1)
+    hint = f"Did you mean {close[0]}?" if close else "`structrag config show` lists all settings."
+    return ConfigError(f"{source}: there is no setting {dotted}.", hint=hint)

@@ -1,0 +1,77 @@
+"""The one stream of events that the API, the command line and the terminal UI listen to.
+
+Names are in the past tense: an event says what has happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from structrag.types import AddedDocument, Answer, Passage, Route, Structure, StructureType, TraceStep
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentAdded:
+    """One document of an ``add`` was dealt with; ``done`` of ``total`` are."""
+
+    document: AddedDocument
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class PassagesRetrieved:
+    """Retrieval found these passages, best first."""
+
+    passages: tuple[Passage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RouteChosen:
+    """The router decided, or the caller chose ``structure_type`` over it (``overridden``)."""
+
+    route: Route
+    structure_type: StructureType
+    overridden: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BuildProgressed:
+    """The builder dealt with ``done`` of ``total`` documents; ``note`` says what happened to the last."""
+
+    structure_type: StructureType
+    done: int
+    total: int
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StructureBuilt:
+    """The structure stands."""
+
+    structure: Structure
+
+
+@dataclass(frozen=True, slots=True)
+class StepTaken:
+    """The utilizer did something on the structure."""
+
+    step: TraceStep
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The answer is there; always the last event of a question."""
+
+    answer: Answer
+
+
+Event = (
+    DocumentAdded | PassagesRetrieved | RouteChosen | BuildProgressed | StructureBuilt | StepTaken | Answered
+)
+EventListener = Callable[[Event], None]
+
+
+def ignore_event(event: Event) -> None:
+    """Do nothing: the listener of callers that want no events."""

@@ -1,0 +1,261 @@
+"""The one place that every call to a chat model goes through.
+
+It counts usage, stops at the budget, answers from the cache, limits how many calls are under way, retries
+transient faults and nothing else, and checks the reply against its JSON schema, asking again once with the error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from structrag.errors import ModelOutputError, TransientModelError
+from structrag.models.faults import translated
+from structrag.models.likelihood import option_probabilities
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.messages import AIMessage
+
+    from structrag.usage import UsageMeter
+
+_TOP_LOGPROBS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What the model is asked.
+
+    Attributes:
+        stage: Which part of the pipeline asks, such as ``table.sql``; for the trace and for tests.
+        system: The part that stays the same between calls; it comes first so that the server reuses it.
+        user: The part that changes.
+        schema: A JSON schema that the reply must follow, or ``None`` for free text.
+        max_tokens: Longer replies are cut, and a cut reply is an error where there is a schema.
+    """
+
+    stage: str
+    system: str
+    user: str
+    schema: Mapping[str, Any] | None = None
+    max_tokens: int = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the model said: the text, and with a schema the parsed and checked object."""
+
+    text: str
+    data: Any = None
+
+
+class ReplyCache(Protocol):
+    """Where replies are kept between runs; the corpus store is one."""
+
+    def reply(self, key: str) -> str | None:
+        """Return the payload kept under ``key``, or ``None``."""
+        ...
+
+    def put_reply(self, key: str, payload: str) -> None:
+        """Keep the payload under ``key``."""
+        ...
+
+
+class ChatModel:
+    """A chat model behind counting, caching, retries and checks.
+
+    Args:
+        name: Under which replies are cached; must change when the model does.
+        load: Returns the LangChain model; called when the first reply is needed.
+        cache: Keeps replies, or ``None``.
+        concurrency: Calls under way at once.
+        retries: Repetitions after a transient fault.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        load: Callable[[], BaseChatModel],
+        *,
+        cache: ReplyCache | None = None,
+        concurrency: int = 4,
+        retries: int = 3,
+    ) -> None:
+        self.name = name
+        self._load = load
+        self._cache = cache
+        self._retries = retries
+        self._concurrency = concurrency
+        self._slots = threading.BoundedSemaphore(concurrency)
+        self._loading = threading.Lock()
+        self._model: BaseChatModel | None = None
+
+    def reply(self, prompt: Prompt, meter: UsageMeter) -> Reply:
+        """Return the model's reply.
+
+        Raises:
+            BudgetExceededError: The meter's budget is spent.
+            ModelOutputError: The reply does not follow the schema, also when asked again.
+            TransientModelError: The fault did not pass.
+            ModelError: The model cannot be loaded or refuses the request.
+        """
+        messages = [("system", prompt.system), ("human", prompt.user)]
+        text = self._cached_call(prompt, messages, meter)
+        if prompt.schema is None:
+            return Reply(text.strip())
+        try:
+            return Reply(text, parse_json(text, prompt.schema))
+        except ModelOutputError as error:
+            again = [
+                *messages,
+                ("ai", text),
+                ("human", f"{error.message} Reply again, with corrected JSON only."),
+            ]
+            text = self._cached_call(prompt, again, meter)
+            return Reply(text, parse_json(text, prompt.schema))
+
+    def reply_many(
+        self, prompts: Sequence[Prompt], meter: UsageMeter, done: Callable[[int], None] | None = None
+    ) -> list[Reply | ModelOutputError]:
+        """Return one reply per prompt, in order, several calls at a time.
+
+        A reply that does not fit its schema comes back as the error, so that one bad reply does not lose the
+        others; every other error is raised.
+
+        Args:
+            done: Called with the index of each prompt when its reply is there.
+        """
+
+        def one(index: int) -> Reply | ModelOutputError:
+            try:
+                result: Reply | ModelOutputError = self.reply(prompts[index], meter)
+            except ModelOutputError as error:
+                result = error
+            if done:
+                done(index)
+            return result
+
+        with ThreadPoolExecutor(max_workers=self._concurrency) as pool:
+            futures = [pool.submit(one, index) for index in range(len(prompts))]
+            try:
+                return [future.result() for future in futures]
+            except BaseException:
+                for future in futures:
+                    future.cancel()
+                raise
+
+    def choose(self, prompt: Prompt, options: Sequence[str], meter: UsageMeter) -> dict[str, float]:
+        """Return how probable the model finds each option as its next word; the values sum to 1.
+
+        Reads the log-likelihoods of the first token, so options must differ in it.
+
+        Raises:
+            ModelOutputError: None of the options is among the likely next words, or the model offers no
+                log-likelihoods.
+        """
+        key = self._key(prompt, [("system", prompt.system), ("human", prompt.user)], list(options))
+        kept = self._cache.reply(key) if self._cache else None
+        if kept is not None:
+            meter.record_cached()
+            return {str(k): float(v) for k, v in json.loads(kept).items()}
+        message = self._call(
+            [("system", prompt.system), ("human", prompt.user)],
+            meter,
+            {"max_tokens": 1, "logprobs": True, "top_logprobs": _TOP_LOGPROBS},
+        )
+        probabilities = option_probabilities(message, options)
+        if self._cache:
+            self._cache.put_reply(key, json.dumps(probabilities))
+        return probabilities
+
+    def _cached_call(self, prompt: Prompt, messages: list[tuple[str, str]], meter: UsageMeter) -> str:
+        key = self._key(prompt, messages, None)
+        kept = self._cache.reply(key) if self._cache else None
+        if kept is not None:
+            meter.record_cached()
+            return kept
+        options: dict[str, Any] = {"max_tokens": prompt.max_tokens}
+        if prompt.schema is not None:
+            options["response_format"] = {
+                "type": "json_schema",
+                "json_schema": {"name": "reply", "schema": dict(prompt.schema), "strict": True},
+            }
+        message = self._call(messages, meter, options)
+        text = str(message.text)
+        if prompt.schema is not None and message.response_metadata.get("finish_reason") == "length":
+            raise ModelOutputError(
+                f"The reply to {prompt.stage} was cut off at {prompt.max_tokens} tokens.",
+                reply=text,
+                hint="Ask about fewer or shorter documents, or use a larger model.",
+            )
+        if self._cache:
+            self._cache.put_reply(key, text)
+        return text
+
+    def _call(
+        self, messages: list[tuple[str, str]], meter: UsageMeter, options: Mapping[str, Any]
+    ) -> AIMessage:
+        from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+
+        model = self._loaded()
+        retrying = Retrying(
+            retry=retry_if_exception_type(TransientModelError),
+            stop=stop_after_attempt(self._retries + 1),
+            wait=wait_exponential_jitter(initial=0.5, max=20),
+            reraise=True,
+        )
+        for attempt in retrying:
+            with attempt, self._slots:
+                meter.require_budget()
+                started = time.monotonic()
+                with translated(self.name):
+                    message: AIMessage = model.invoke(messages, **options)
+                used = message.usage_metadata
+                meter.record_call(
+                    prompt_tokens=used["input_tokens"] if used else 0,
+                    completion_tokens=used["output_tokens"] if used else 0,
+                    seconds=time.monotonic() - started,
+                )
+        return message
+
+    def _loaded(self) -> BaseChatModel:
+        with self._loading:
+            if self._model is None:
+                self._model = self._load()
+            return self._model
+
+    def _key(self, prompt: Prompt, messages: list[tuple[str, str]], options: list[str] | None) -> str:
+        identity = [self.name, messages, prompt.schema, prompt.max_tokens, options]
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def parse_json(text: str, schema: Mapping[str, Any]) -> Any:
+    """Parse a reply and check it against a schema; a surrounding code fence is taken off.
+
+    Raises:
+        ModelOutputError: It is not JSON, or does not follow the schema.
+    """
+    import jsonschema
+
+    body = text.strip()
+    if body.startswith("```"):
+        body = body.split("\n", 1)[-1].rsplit("```", 1)[0]
+    try:
+        data = json.loads(body)
+        jsonschema.validate(data, dict(schema))
+    except json.JSONDecodeError as error:
+        raise ModelOutputError(
+            f"The reply is not JSON: {error.msg} at character {error.pos}.", reply=text
+        ) from error
+    except jsonschema.ValidationError as error:
+        place = "/".join(str(part) for part in error.absolute_path) or "the top level"
+        raise ModelOutputError(
+            f"The reply does not follow the schema at {place}: {error.message}.", reply=text
+        ) from error
+    return data

@@ -1,0 +1,41 @@
+"""Providers' exceptions in, ours out: what may pass is transient, all else is final."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from structrag.errors import ModelError, StructRAGError, TransientModelError
+
+_TRANSIENT_STATUS = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+_TRANSIENT_NAMES = ("Timeout", "Connection", "RateLimit", "Overloaded", "ServiceUnavailable")
+
+
+@contextmanager
+def translated(model: str) -> Iterator[None]:
+    """Raise the provider's exceptions as ours.
+
+    Raises:
+        TransientModelError: Time-outs, lost connections, 429 and 5xx.
+        ModelError: Anything else the provider raises.
+    """
+    try:
+        yield
+    except StructRAGError:
+        raise
+    except Exception as error:  # each provider raises types of its own; this is the one place that knows
+        status = getattr(error, "status_code", None)
+        passing = (
+            status in _TRANSIENT_STATUS
+            if status
+            else any(n in type(error).__name__ for n in _TRANSIENT_NAMES)
+        )
+        if passing:
+            raise TransientModelError(
+                f"The chat model {model!r} did not answer: {error}",
+                hint="Check that its server is running and reachable, then ask again; finished work is kept.",
+            ) from error
+        raise ModelError(
+            f"The chat model {model!r} refused the request: {error}",
+            hint="Check `models.chat`, `models.base_url` and the key; `structrag doctor` tests the connection.",
+        ) from error

@@ -1,0 +1,42 @@
+"""Probabilities of a few options from the log-likelihoods of the next token."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from structrag.errors import ModelOutputError
+
+if TYPE_CHECKING:
+    from langchain_core.messages import AIMessage
+
+
+def option_probabilities(message: AIMessage, options: Sequence[str]) -> dict[str, float]:
+    """Return the share of probability that each option has among the likely next tokens.
+
+    A token counts for an option when the option begins with it and no other option does.
+
+    Raises:
+        ModelOutputError: The message carries no log-likelihoods, or no option is among them.
+    """
+    content = (message.response_metadata.get("logprobs") or {}).get("content") or []
+    if not content:
+        raise ModelOutputError(
+            "The chat model returned no log-likelihoods.",
+            reply=str(message.text),
+            hint="Use a model that offers them, or choose the structure yourself with --structure.",
+        )
+    mass = dict.fromkeys(options, 0.0)
+    for candidate in content[0]["top_logprobs"]:
+        token = str(candidate["token"]).strip().lower()
+        matches = [option for option in options if token and option.lower().startswith(token)]
+        if len(matches) == 1:
+            mass[matches[0]] += math.exp(candidate["logprob"])
+    total = sum(mass.values())
+    if total == 0:
+        likely = ", ".join(repr(c["token"]) for c in content[0]["top_logprobs"][:5])
+        raise ModelOutputError(
+            f"None of {', '.join(options)} is among the likely replies ({likely}).", reply=str(message.text)
+        )
+    return {option: share / total for option, share in mass.items()}

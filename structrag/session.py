@@ -1,0 +1,58 @@
+"""What one question may use: the chat model, the embedder, the per-document cache, and whom to tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from structrag.events import Event, StepTaken, ignore_event
+from structrag.types import TraceStep
+from structrag.usage import UsageMeter
+
+if TYPE_CHECKING:
+    from structrag.models.chat import ChatModel, Prompt, Reply
+    from structrag.models.embedding import Embedder
+
+
+class BuiltCache(Protocol):
+    """Where what was built from one document is kept; the corpus store is one.
+
+    An entry goes when its document changes, so the key needs the builder and its version only.
+    """
+
+    def built(self, document_id: str, key: str) -> str | None:
+        """Return what was kept for this document under this key, or ``None``."""
+        ...
+
+    def put_built(self, document_id: str, key: str, payload: str) -> None:
+        """Keep the payload for this document under this key."""
+        ...
+
+
+@dataclass
+class Session:
+    """One question's access to models, cache and events, and the trace of what was done.
+
+    Attributes:
+        meter: Counts this question's usage and holds its budget.
+        listener: Told every event.
+        trace: What has been done so far, in order.
+    """
+
+    chat: ChatModel
+    embedder: Embedder
+    cache: BuiltCache
+    meter: UsageMeter = field(default_factory=UsageMeter)
+    listener: Callable[[Event], None] = ignore_event
+    trace: list[TraceStep] = field(default_factory=list)
+
+    def ask(self, prompt: Prompt) -> Reply:
+        """Ask the chat model; see `ChatModel.reply`."""
+        return self.chat.reply(prompt, self.meter)
+
+    def note(self, name: str, detail: str) -> None:
+        """Record one step in the trace and tell the listener."""
+        step = TraceStep(name, detail)
+        self.trace.append(step)
+        self.listener(StepTaken(step))

@@ -1,0 +1,90 @@
+"""A scripted chat model for tests, ours and yours. It takes the place of the provider, so that everything
+of ours (counting, caching, retries, schema checks) runs for real.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from langchain_core.callbacks import CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
+from pydantic import ConfigDict, Field
+
+from structrag.models.chat import ChatModel, ReplyCache
+
+
+class UnexpectedPromptError(AssertionError):
+    """The scripted model was asked something that its script does not cover."""
+
+
+class ScriptedChatModel(BaseChatModel):
+    """Answers each prompt from a script, and fails on one that the script does not cover.
+
+    Attributes:
+        script: For each fragment of a prompt what to reply: a text, an object (sent as JSON), probabilities
+            of the next word (``{"table": 0.7, …}`` where log-likelihoods are asked for), an exception to
+            raise, a list of these to use one after the other, or a function of the whole prompt that returns one.
+        prompts: All prompts so far, each as one text.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    script: Mapping[str, Any]
+    prompts: list[str] = Field(default_factory=list)
+
+    @property
+    def _llm_type(self) -> str:
+        return "scripted"
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        prompt = "\n".join(str(message.text) for message in messages)
+        self.prompts.append(prompt)
+        reply = self._next(prompt)
+        if isinstance(reply, BaseException):
+            raise reply
+        metadata: dict[str, Any] = {"finish_reason": "stop"}
+        if kwargs.get("logprobs") and isinstance(reply, Mapping):
+            ranked = [{"token": t, "logprob": math.log(p)} for t, p in reply.items() if p > 0]
+            metadata["logprobs"] = {"content": [{"top_logprobs": ranked}]}
+            reply = max(reply, key=lambda token: float(reply[token]))
+        text = reply if isinstance(reply, str) else json.dumps(reply)
+        used = {"input_tokens": len(prompt.split()), "output_tokens": len(text.split())}
+        message = AIMessage(
+            content=text,
+            response_metadata=metadata,
+            usage_metadata={**used, "total_tokens": sum(used.values())},  # type: ignore[typeddict-item]
+        )
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+    def _next(self, prompt: str) -> Any:
+        for fragment, reply in self.script.items():
+            if fragment not in prompt:
+                continue
+            if isinstance(reply, list):
+                if not reply:
+                    raise UnexpectedPromptError(f"No replies left for {fragment!r}.")
+                reply = reply.pop(0)
+            return reply(prompt) if isinstance(reply, Callable) else reply  # type: ignore[arg-type]
+        raise UnexpectedPromptError(f"No reply is scripted for this prompt:\n{prompt}")
+
+
+def scripted(
+    script: Mapping[str, Any], *, cache: ReplyCache | None = None, retries: int = 0, name: str = "scripted"
+) -> tuple[ChatModel, ScriptedChatModel]:
+    """Return a chat model that answers from a script, and the script's model to look at its prompts."""
+    model = ScriptedChatModel(script=script)
+    return ChatModel(name, lambda: model, cache=cache, retries=retries), model
+
+
+__all__: Sequence[str] = ("ScriptedChatModel", "UnexpectedPromptError", "scripted")
