@@ -36,6 +36,7 @@ class Prompt:
         stage: Which part of the pipeline asks, such as ``table.sql``; for the trace and for tests.
         system: The part that stays the same between calls; it comes first so that the server reuses it.
         user: The part that changes.
+        examples: Pairs of a user's turn and the reply wanted, sent before ``user``.
         schema: A JSON schema that the reply must follow, or ``None`` for free text.
         max_tokens: Longer replies are cut, and a cut reply is an error where there is a schema.
     """
@@ -45,6 +46,12 @@ class Prompt:
     user: str
     schema: Mapping[str, Any] | None = None
     max_tokens: int = 256
+    examples: tuple[tuple[str, str], ...] = ()
+
+    def messages(self) -> list[tuple[str, str]]:
+        """Return the chat as pairs of role and text, the fixed part first."""
+        turns = [turn for user, reply in self.examples for turn in (("human", user), ("ai", reply))]
+        return [("system", self.system), *turns, ("human", self.user)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +112,7 @@ class ChatModel:
             TransientModelError: The fault did not pass.
             ModelError: The model cannot be loaded or refuses the request.
         """
-        messages = [("system", prompt.system), ("human", prompt.user)]
+        messages = prompt.messages()
         text = self._cached_call(prompt, messages, meter)
         if prompt.schema is None:
             return Reply(text.strip())
@@ -159,13 +166,14 @@ class ChatModel:
             ModelOutputError: None of the options is among the likely next words, or the model offers no
                 log-likelihoods.
         """
-        key = self._key(prompt, [("system", prompt.system), ("human", prompt.user)], list(options))
+        messages = prompt.messages()
+        key = self._key(prompt, messages, list(options))
         kept = self._cache.reply(key) if self._cache else None
         if kept is not None:
             meter.record_cached()
             return {str(k): float(v) for k, v in json.loads(kept).items()}
         message = self._call(
-            [("system", prompt.system), ("human", prompt.user)],
+            messages,
             meter,
             {"max_tokens": 1, "logprobs": True, "top_logprobs": _TOP_LOGPROBS},
         )
