@@ -1,0 +1,155 @@
+"""One question: retrieve, route, build, reason, cite."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from structrag.config import Settings
+from structrag.corpus.profile import profile
+from structrag.corpus.store import CorpusStore
+from structrag.errors import BuildError
+from structrag.events import Answered, PassagesRetrieved, RouteChosen, StructureBuilt
+from structrag.index.retriever import Retriever
+from structrag.pipeline.components import builder_and_reasoner
+from structrag.router import FixedRouter, Router, RoutingRequest
+from structrag.session import Session
+from structrag.structures.building import BuildRequest
+from structrag.types import Answer, Citation, Evidence, Route, Structure, StructureType
+from structrag.utilizer.finding import NOTHING_FOUND, Finding
+
+NOT_STATED = "The documents do not say."
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What was asked.
+
+    Attributes:
+        structure: The caller's choice of structure, which is then the only one tried; ``None`` to route.
+        scope: Ids of the documents to ask over; ``None`` for all.
+    """
+
+    text: str
+    structure: StructureType | None = None
+    scope: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What one structure gave: the structure if it could be built, and the finding."""
+
+    type: StructureType
+    structure: Structure | None
+    finding: Finding
+
+
+class QuestionRun:
+    """Answers questions over one corpus. Holds no state of a question; safe to share."""
+
+    def __init__(self, store: CorpusStore, retriever: Retriever, router: Router, settings: Settings) -> None:
+        self._store = store
+        self._retriever = retriever
+        self._router = router
+        self._settings = settings
+
+    def route(self, question: Question, request: BuildRequest, session: Session) -> Route:
+        """Return the route of a question over what retrieval found for it.
+
+        Raises:
+            RoutingError: No structure could be chosen.
+        """
+        router = FixedRouter(question.structure) if question.structure else self._router
+        profiles = tuple(profile(document) for document in request.documents)
+        return router.route(RoutingRequest(question.text, profiles), session.meter)
+
+    def retrieve(self, question: Question) -> BuildRequest:
+        """Return the passages and the documents to build from.
+
+        Raises:
+            StoreError: The scope names a document that the corpus does not hold.
+        """
+        settings = self._settings.retrieval
+        passages = self._retriever.search(question.text, k=settings.passages, scope=question.scope)
+        ids = self._retriever.documents(question.text, limit=settings.documents, scope=question.scope)
+        documents = tuple(self._store.document(document_id) for document_id in ids)
+        return BuildRequest(question.text, documents, tuple(passages))
+
+    def answer(self, question: Question, session: Session) -> Answer:
+        """Answer the question; the last event is `Answered`.
+
+        Raises:
+            StructRAGError: The model fails, the budget is spent, or the scope is unknown.
+        """
+        request = self.retrieve(question)
+        session.listener(PassagesRetrieved(request.passages))
+        route = self.route(question, request, session)
+        session.listener(RouteChosen(route, question.structure or route.structure, question.structure is not None))
+        attempt = self._attempt(candidates(route, forced=question.structure is not None), request, session)
+        answer = self._compose(question, route, attempt, session)
+        self._store.put_answer(answer.id, answer.to_dict())
+        session.listener(Answered(answer))
+        return answer
+
+    def _attempt(self, types: Sequence[StructureType], request: BuildRequest, session: Session) -> Attempt:
+        """Try the structures in order until one answers; every further one is noted in the trace."""
+        first: Attempt | None = None
+        for type_ in types:
+            if first is not None:
+                session.note("fallback", f"{first.type} found nothing; trying {type_}")
+            attempt = self._try(type_, request, session)
+            if attempt.finding.found:
+                return attempt
+            first = first or attempt
+        assert first is not None
+        return first
+
+    def _try(self, type_: StructureType, request: BuildRequest, session: Session) -> Attempt:
+        builder, reasoner = builder_and_reasoner(type_)
+        try:
+            structure = builder.build(request, session)
+        except BuildError as error:
+            session.note("build", f"no {type_}: {error.message}")
+            return Attempt(type_, None, NOTHING_FOUND)
+        session.listener(StructureBuilt(structure))
+        return Attempt(type_, structure, reasoner.reason(request.question, structure, session))
+
+    def _compose(self, question: Question, route: Route, attempt: Attempt, session: Session) -> Answer:
+        finding = attempt.finding
+        citations = tuple(self._cite(finding.evidence)) if finding.found else ()
+        marks = "".join(f"[{citation.number}]" for citation in citations)
+        return Answer(
+            id=uuid.uuid4().hex[:12],
+            question=question.text,
+            text=f"{finding.text} {marks}" if finding.found else NOT_STATED,
+            values=finding.values if finding.found else (),
+            grounded=finding.found,
+            route=route,
+            structure_type=attempt.type,
+            structure=attempt.structure,
+            citations=citations,
+            usage=session.meter.snapshot(),
+            trace=tuple(session.trace),
+        )
+
+    def _cite(self, evidence: Sequence[Evidence]) -> Iterator[Citation]:
+        """Number the verified evidence, each span once, and say on which page, sheet or row it stands."""
+        seen = dict.fromkeys(e for e in evidence if e.verified)
+        for number, item in enumerate(seen, 1):
+            document = self._store.document(item.span.document_id)
+            yield Citation(number, item, document.title, document.locate(item.span.start))
+
+
+def candidates(route: Route, *, forced: bool) -> list[StructureType]:
+    """Return which structures to try, in order.
+
+    A caller's choice is the only one. Otherwise the route's structure comes first; an unsure route adds its
+    runner-up; and passages come last, since reading them costs one call and what one structure misses they may hold.
+    Which of them answered is in the answer and in its trace.
+    """
+    if forced:
+        return [route.structure]
+    order = [route.structure, *([route.runner_up] if route.unsure else []), StructureType.CHUNK]
+    return list(dict.fromkeys(order))
+

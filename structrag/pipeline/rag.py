@@ -1,0 +1,312 @@
+"""`StructRAG`: a corpus and everything that can be done with it."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from structrag.config import Origin, Settings, load_settings
+from structrag.corpus.store import CorpusStore
+from structrag.corpus.sync import add_documents, add_files, recover
+from structrag.errors import ConfigError, StoreError, StructRAGError
+from structrag.events import Event, EventListener, ignore_event
+from structrag.index.chroma import VectorIndex
+from structrag.index.keywords import KeywordIndex
+from structrag.index.retriever import Retriever
+from structrag.models.chat import ChatModel
+from structrag.models.embedding import Embedder, load_embedder
+from structrag.models.loading import load_chat_model
+from structrag.models.weights import Progress, ignore_progress
+from structrag.pipeline.components import load_router
+from structrag.pipeline.question import Question, QuestionRun
+from structrag.session import Session
+from structrag.types import AddReport, Answer, Route, SourceDocument, StructureType
+from structrag.usage import Budget, UsageMeter
+
+if TYPE_CHECKING:
+    from langchain_core.documents import Document
+
+    from structrag.router import Router
+
+
+class StructRAG:
+    """A corpus: its documents, its index, and the questions asked over it.
+
+    Make one with `open` or `from_documents`. It may be used by several threads.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None,
+        *,
+        settings: Settings,
+        origins: Sequence[Origin] = (),
+        chat: ChatModel | None = None,
+        router: Router | None = None,
+        embedder: Embedder | None = None,
+        progress: Progress = ignore_progress,
+    ) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.origins = list(origins)
+        self._embedder = embedder or load_embedder(settings.models.embedder)
+        self._store = CorpusStore.open(folder / "corpus.sqlite" if folder else None)
+        self._store.check_embedder(self._embedder.name)
+        self._vectors = VectorIndex(folder / "chroma" if folder else None, self._embedder)
+        self._chat = chat or load_chat_model(settings.models, cache=self._store, progress=progress)
+        recover(self._store, self._vectors)
+        retriever = Retriever(self._store, self._vectors, KeywordIndex(self._store))
+        self._run = QuestionRun(self._store, retriever, router or load_router(settings.router, self._chat), settings)
+
+    @classmethod
+    def open(
+        cls,
+        folder: str | Path,
+        *,
+        settings: Mapping[str, Any] | None = None,
+        chat: ChatModel | None = None,
+        router: Router | None = None,
+        embedder: Embedder | None = None,
+        progress: Progress = ignore_progress,
+    ) -> StructRAG:
+        """Open the corpus in a folder; it is created if new.
+
+        Args:
+            folder: Holds index, structures, answers and preferences, and a ``structrag.toml`` if you put one there.
+            settings: Values that go before environment and file, by dotted key: ``{"models.chat": "openai:…"}``.
+            chat: A chat model in place of the configured one.
+            router: A router in place of the configured one.
+            embedder: An embedder in place of the configured one.
+            progress: Told how far the embedded model's file is when it has to be assembled.
+
+        Raises:
+            ConfigError: A setting is unknown or wrong.
+            StoreError: The folder cannot be read or written, or was indexed by another embedder.
+        """
+        path = Path(folder).expanduser()
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"The corpus folder {path} cannot be created: {error.strerror}.", hint="Give another --corpus folder."
+            ) from error
+        loaded, origins = load_settings(path, settings)
+        return cls(
+            path, settings=loaded, origins=origins, chat=chat, router=router, embedder=embedder, progress=progress
+        )
+
+    @classmethod
+    def from_documents(
+        cls,
+        documents: Sequence[Document],
+        *,
+        settings: Mapping[str, Any] | None = None,
+        chat: ChatModel | None = None,
+        router: Router | None = None,
+        embedder: Embedder | None = None,
+    ) -> StructRAG:
+        """Return a corpus in memory that holds these LangChain documents.
+
+        Raises:
+            ConfigError: A setting is unknown or wrong.
+            DocumentError: A document has no text.
+        """
+        loaded, origins = load_settings(None, settings)
+        rag = cls(None, settings=loaded, origins=origins, chat=chat, router=router, embedder=embedder)
+        retrieval = loaded.retrieval
+        add_documents(rag._store, rag._vectors, documents, chunk_size=retrieval.chunk_size, overlap=retrieval.overlap)
+        return rag
+
+    def add(self, paths: Sequence[str | Path], *, listener: EventListener = ignore_event) -> AddReport:
+        """Read files and folders into the corpus; adding a folder again syncs it.
+
+        Unchanged files are skipped, changed ones replaced, and files gone from a folder removed. A file that
+        cannot be read is reported and the others go on.
+
+        Args:
+            paths: Files and folders.
+            listener: Told every document as it is dealt with.
+        """
+        retrieval = self.settings.retrieval
+        return add_files(
+            self._store,
+            self._vectors,
+            [Path(path).expanduser() for path in paths],
+            listener=listener,
+            chunk_size=retrieval.chunk_size,
+            overlap=retrieval.overlap,
+        )
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """Remove documents with all that was built from them.
+
+        Raises:
+            StoreError: The corpus does not hold one of them; then none is removed.
+        """
+        for document_id in ids:
+            self._store.document(document_id)
+        for document_id in ids:
+            self._store.remove(document_id)
+            self._vectors.remove(document_id)
+
+    def documents(self) -> list[SourceDocument]:
+        """Return all documents, by id."""
+        return self._store.documents()
+
+    def ask(
+        self,
+        question: str,
+        *,
+        structure: StructureType | str | None = None,
+        scope: Sequence[str] | None = None,
+        listener: EventListener = ignore_event,
+    ) -> Answer:
+        """Answer a question.
+
+        Args:
+            question: In words.
+            structure: Build this one instead of what the router would choose, and no other.
+            scope: Ids of the documents to ask over; all by default.
+            listener: Told every event.
+
+        Raises:
+            ConfigError: The question is empty or the structure unknown.
+            StoreError: The corpus is empty, or does not hold a document of the scope.
+            RoutingError: No structure could be chosen.
+            ModelError: The model does not answer, or the budget is spent.
+        """
+        return self._run.answer(self._question(question, structure, scope), self._session(listener))
+
+    async def aask(
+        self,
+        question: str,
+        *,
+        structure: StructureType | str | None = None,
+        scope: Sequence[str] | None = None,
+        listener: EventListener = ignore_event,
+    ) -> Answer:
+        """Answer a question without blocking the event loop; see `ask`."""
+        return await asyncio.to_thread(self.ask, question, structure=structure, scope=scope, listener=listener)
+
+    def stream(
+        self, question: str, *, structure: StructureType | str | None = None, scope: Sequence[str] | None = None
+    ) -> Iterator[Event]:
+        """Answer a question and yield every event as it happens; the last is `Answered`. See `ask`."""
+        events: queue.SimpleQueue[Event | StructRAGError | None] = queue.SimpleQueue()
+        asked = self._question(question, structure, scope)
+
+        def work() -> None:
+            try:
+                self._run.answer(asked, self._session(events.put))
+            except StructRAGError as error:
+                events.put(error)
+            finally:
+                events.put(None)
+
+        threading.Thread(target=work, name="structrag-stream", daemon=True).start()
+        while (event := events.get()) is not None:
+            if isinstance(event, StructRAGError):
+                raise event
+            yield event
+
+    async def astream(
+        self, question: str, *, structure: StructureType | str | None = None, scope: Sequence[str] | None = None
+    ) -> AsyncIterator[Event]:
+        """Answer a question and yield every event as it happens; see `stream`."""
+        events = self.stream(question, structure=structure, scope=scope)
+        while (event := await asyncio.to_thread(next, events, None)) is not None:
+            yield event
+
+    def batch(self, questions: Sequence[str], *, scope: Sequence[str] | None = None) -> list[Answer]:
+        """Answer several questions, in order; see `ask`."""
+        return [self.ask(question, scope=scope) for question in questions]
+
+    def route(self, question: str, *, documents: Sequence[str] | None = None) -> Route:
+        """Return the route of a question without building anything.
+
+        Args:
+            question: In words.
+            documents: Ids of the documents to ask over; all by default.
+
+        Raises:
+            ConfigError: The question is empty.
+            RoutingError: No structure could be chosen.
+        """
+        asked = self._question(question, None, documents, needs_documents=False)
+        session = self._session(ignore_event)
+        return self._run.route(asked, self._run.retrieve(asked), session)
+
+    def prefer(self, answer: Answer, structure: StructureType | str) -> int:
+        """Record that another structure would have suited an answer's question better; return the record's id.
+
+        Raises:
+            ConfigError: The structure is unknown, or is the one that answered.
+        """
+        chosen = StructureType.parse(str(structure))
+        if chosen is answer.structure_type:
+            raise ConfigError(f"{chosen} is what answered; there is nothing to prefer.")
+        return self._store.add_preference(
+            {
+                "question": answer.question,
+                "chosen": str(chosen),
+                "rejected": str(answer.structure_type),
+                "answer": answer.id,
+                "source": "human",
+            }
+        )
+
+    def answer(self, answer_id: str) -> dict[str, Any]:
+        """Return a kept answer in the form of `Answer.to_dict`.
+
+        Raises:
+            StoreError: There is no such answer.
+        """
+        return self._store.answer(answer_id)
+
+    def answers(self, limit: int = 50) -> list[dict[str, Any]]:
+        """Return the kept answers in the form of `Answer.to_dict`, newest first."""
+        return self._store.answers(limit)
+
+    def close(self) -> None:
+        """Close the files of the corpus; the embedded model stays loaded for the process."""
+        self._vectors.close()
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _session(self, listener: EventListener) -> Session:
+        budget = self.settings.budget
+        return Session(
+            chat=self._chat,
+            embedder=self._embedder,
+            cache=self._store,
+            meter=UsageMeter(Budget(budget.calls, budget.tokens, budget.seconds)),
+            listener=listener,
+        )
+
+    def _question(
+        self,
+        text: str,
+        structure: StructureType | str | None,
+        scope: Sequence[str] | None,
+        *,
+        needs_documents: bool = True,
+    ) -> Question:
+        if not text.strip():
+            raise ConfigError("The question is empty.", hint="Ask something about the documents.")
+        chosen = StructureType.parse(str(structure)) if structure is not None else None
+        if needs_documents and not self._store.ids():
+            where = self.folder or "in memory"
+            raise StoreError(f"The corpus {where} holds no documents.", hint="Add some: structrag add PATH…")
+        return Question(text.strip(), chosen, tuple(scope) if scope is not None else None)

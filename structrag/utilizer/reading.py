@@ -1,0 +1,73 @@
+"""Read a short answer from a few verified items; the items are named by number, so the model cannot misquote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.resources import files
+
+from structrag.models.chat import Prompt
+from structrag.session import Session
+from structrag.structures.quotes import follows_from
+from structrag.types import Evidence
+from structrag.utilizer.finding import NOTHING_FOUND, Finding
+
+_ANSWER_TOKENS = 120
+_ANSWER_CHARACTERS = 300
+
+
+def load_prompt(name: str) -> str:
+    """Return one of the utilizer's prompt files."""
+    return files(__package__).joinpath("prompts", f"{name}.txt").read_text(encoding="utf-8").strip()
+
+
+def read(question: str, items: Sequence[tuple[str, Evidence]], session: Session, *, stage: str) -> Finding:
+    """Return the answer that one of the items gives, or `NOTHING_FOUND`.
+
+    Args:
+        question: What is asked.
+        items: What may be read: the text to show and the evidence it rests on. Unverified items are left out.
+        session: The question's session.
+        stage: Which structure asks, for the trace.
+
+    Raises:
+        ModelError: The model does not answer, or never in the form asked for.
+    """
+    usable = [(text, evidence) for text, evidence in items if evidence.verified]
+    if not usable:
+        return NOTHING_FOUND
+    listing = "\n".join(f"[{number}] {' '.join(text.split())}" for number, (text, _) in enumerate(usable, 1))
+    schema = {
+        "type": "object",
+        "properties": {
+            "item": {"type": "integer", "minimum": 0, "maximum": len(usable)},
+            "answer": {"type": "string", "maxLength": _ANSWER_CHARACTERS},
+        },
+        "required": ["item", "answer"],
+        "additionalProperties": False,
+    }
+    prompt = Prompt(
+        stage=f"{stage}.read",
+        system=load_prompt("read"),
+        user=f"{listing}\n\nQuestion: {question}",
+        schema=schema,
+        max_tokens=_ANSWER_TOKENS,
+    )
+    reply = session.ask(prompt).data
+    number, answer = int(reply["item"]), str(reply["answer"]).strip()
+    session.note("read", f"item {number}: {answer}")
+    if not number or not answer:
+        return NOTHING_FOUND
+    evidence = _supporting(answer, number - 1, usable)
+    if evidence is None:
+        session.note("verify", "the answer does not follow from any item, so it is not used")
+        return NOTHING_FOUND
+    return Finding(text=answer, values=(answer,), evidence=(evidence,))
+
+
+def _supporting(answer: str, chosen: int, items: Sequence[tuple[str, Evidence]]) -> Evidence | None:
+    """The chosen item if the answer follows from it; else another from which it does: numbers get mixed up."""
+    others = [item for index, item in enumerate(items) if index != chosen]
+    for text, evidence in [items[chosen], *others]:
+        if follows_from(answer, text):
+            return evidence
+    return None

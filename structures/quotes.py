@@ -1,0 +1,58 @@
+"""Verification: does a text stand in its source, and does a value follow from its quote?"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+
+_WORD = re.compile(r"[^\W_]+(?:[.,]\d+)*", re.UNICODE)
+_YES_NO = frozenset({"yes", "no"})
+_STOP_WORDS = frozenset(
+    "a an and are as at be been by did do does for from had has have he her his how in is it its of on or she "
+    "that the their them they this to was were what when where which who whom whose why will with".split()
+)
+
+
+@lru_cache(maxsize=4096)
+def content_words(text: str) -> tuple[str, ...]:
+    """Return the words that carry meaning, folded: lower case, no accents, no thousands separators."""
+    folded = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode() or text
+    words = (re.sub(r"(?<=\d),(?=\d{3})", "", w.lower()) for w in _WORD.findall(folded))
+    return tuple(w for w in words if w not in _STOP_WORDS)
+
+
+def find_quote(quote: str, text: str) -> tuple[int, int] | None:
+    """Return where ``quote`` stands in ``text``, whatever the white space and case, or ``None``."""
+    words = quote.split()
+    if not words:
+        return None
+    pattern = r"\s+".join(re.escape(word) for word in words)
+    found = re.search(pattern, text, re.IGNORECASE)
+    return found.span() if found else None
+
+
+def support(value: str, quote: str) -> float:
+    """Return which share of a value's content words stands in the quote, between 0 and 1.
+
+    ``yes`` and ``no`` have no words of their own to find and count as supported.
+    """
+    words = content_words(value)
+    if not words or set(words) <= _YES_NO:
+        return 1.0
+    known = set(content_words(quote))
+    return sum(_stands_in(word, known) for word in words) / len(words)
+
+
+def follows_from(value: str, quote: str) -> bool:
+    """Return whether a value follows from its quote: every number, and most of the words, stand in it."""
+    known = set(content_words(quote))
+    numbers = [word for word in content_words(value) if word[0].isdigit()]
+    return all(number in known for number in numbers) and support(value, quote) >= 0.6
+
+
+def _stands_in(word: str, known: set[str]) -> bool:
+    if word in known:
+        return True
+    # "leaks" against "leak", "owned" against "owns": the first letters decide for longer words.
+    return len(word) > 4 and any(len(k) > 3 and (k[:5] == word[:5]) for k in known)
