@@ -124,7 +124,7 @@ def _quantities(part: ColumnPart) -> list[Quantity | None]:
     read = [
         None if is_missing(text) else parse_quantity(text, decimal_comma=comma) for text in part.texts
     ]
-    unit = part.unit or _commonest([q.unit for q in read if q and not q.bare])
+    unit = part.unit or commonest_unit([q.unit for q in read if q and not q.bare])
     # "million" alone scales the cells that say it and no others.
     if unit is None or not unit.kind:
         unit = part.unit or PLAIN
@@ -133,12 +133,13 @@ def _quantities(part: ColumnPart) -> list[Quantity | None]:
 
 def _in_one_unit(quantities: Sequence[Quantity | None], headers: Sequence[Unit]) -> ColumnReading:
     units = [q.unit for q in quantities if q]
-    target = _commonest(headers) or _commonest(units) or PLAIN
+    target = commonest_unit(headers) or commonest_unit(units) or PLAIN
     if not target.kind and target.factor != 1 and not headers and len(set(units)) > 1:
         target = PLAIN
     values = tuple(q.in_unit(target) if q else None for q in quantities)
     return ColumnReading(ColumnType.NUMBER, target.label, values)
 
 
-def _commonest(units: Sequence[Unit]) -> Unit | None:
+def commonest_unit(units: Sequence[Unit]) -> Unit | None:
+    """Return the unit that occurs most often, the first of them on a tie."""
     return Counter(units).most_common(1)[0][0] if units else None

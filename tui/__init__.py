@@ -1,1 +1,23 @@
-"""."""
+"""The terminal UI. Importing it is free: Textual is loaded when `run` is called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def run(corpus: Path) -> None:
+    """Show the terminal UI for the corpus folder until the user quits.
+
+    This is the entry point ``structrag.ui`` by which the command line starts the UI.
+    """
+    from structrag.tui.app import StructRAGApp
+    from structrag.tui.corpus import open_corpus
+
+    app = StructRAGApp(corpus, open_corpus)
+    try:
+        app.run()
+    finally:
+        app.close_corpus()
+
+
+__all__ = ["run"]

@@ -5,16 +5,16 @@ from __future__ import annotations
 import io
 import os
 import sys
-from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from structrag import __version__
 from structrag.cli import asking, demo, diagnosis, documents, environment
 from structrag.cli.invocation import CorpusOption, Invocation, OpenCorpus, open_folder
-from structrag.cli.text import narrate
+from structrag.cli.text import narrate, write
 from structrag.errors import ConfigError, StructRAGError
 
 UI_GROUP = "structrag.ui"
@@ -78,7 +78,7 @@ def build(open_corpus: OpenCorpus = open_folder) -> typer.Typer:
         """
         ctx.obj = invocation = Invocation(open_corpus=open_corpus, corpus=corpus)
         if show_version:
-            typer.echo(version("structrag"))
+            write(__version__)
             raise typer.Exit
         if ctx.invoked_subcommand is None:
             start_ui(invocation.folder(corpus))
@@ -101,7 +101,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             # A console that cannot show a character shows "?" instead of ending the program.
             stream.reconfigure(errors="replace")
-    build()()
+    build()(prog_name="structrag")
 
 
 def start_ui(folder: Path) -> None:
@@ -110,6 +110,8 @@ def start_ui(folder: Path) -> None:
     Raises:
         ConfigError: There is no terminal, or no user interface is installed.
     """
+    from importlib.metadata import entry_points
+
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise ConfigError(
             "The terminal UI needs a terminal.",

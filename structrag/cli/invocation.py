@@ -87,15 +87,22 @@ class Invocation:
         """Return the corpus folder, for commands that have nothing to do in a new one.
 
         Raises:
-            StoreError: There is no such folder; opening it would create it under a misspelt name.
+            StoreError: It holds no corpus; opening it would make one, under a misspelt name.
         """
         folder = self.folder(option)
-        if not folder.is_dir():
+        if not is_corpus(folder):
             raise StoreError(
                 f"There is no corpus at {folder}.",
                 hint=f"Make one with `structrag add PATH --corpus {folder}`, or try `structrag demo`.",
             )
         return folder
+
+
+def is_corpus(folder: Path) -> bool:
+    """Return whether the folder holds a corpus."""
+    from structrag.corpus.store import DATABASE_NAME
+
+    return (folder.expanduser() / DATABASE_NAME).is_file()
 
 
 def model_settings(model: str | None) -> dict[str, Any]:

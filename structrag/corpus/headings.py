@@ -23,6 +23,7 @@ class MarkupHeading:
         start: Where the heading's line begins.
         end: Where it ends, the underline of a setext heading included; the section's body begins here.
         section_end: Where the next heading of the same or a higher level begins, or the document ends.
+        is_markdown: It is marked as a heading; else it only looks like one.
     """
 
     level: int
@@ -30,6 +31,7 @@ class MarkupHeading:
     start: int
     end: int
     section_end: int
+    is_markdown: bool = True
 
 
 def parse_headings(text: str) -> list[MarkupHeading]:
@@ -43,9 +45,13 @@ def parse_headings(text: str) -> list[MarkupHeading]:
 
 def headings_in(text: str, lines: Sequence[Line]) -> list[MarkupHeading]:
     """Return the headings of ``text``, whose lines are known already."""
-    found = list(_markdown_headings(lines)) or list(_plain_headings(lines))
+    marked = list(_markdown_headings(lines))
+    found = marked or list(_plain_headings(lines))
     ends = _section_ends([level for level, *_ in found], [start for _, _, start, _ in found], len(text))
-    return [MarkupHeading(*heading, section_end) for heading, section_end in zip(found, ends, strict=True)]
+    return [
+        MarkupHeading(*heading, section_end, is_markdown=bool(marked))
+        for heading, section_end in zip(found, ends, strict=True)
+    ]
 
 
 def _section_ends(levels: Sequence[int], starts: Sequence[int], length: int) -> list[int]:

@@ -17,7 +17,9 @@ _NUMBERED = re.compile(rf"[ \t]*{_BOLD}?(\d{{1,3}}(?:\.\d{{1,3}}){{0,4}})[.)](?:
 # "3.2 Open the valve", which only its capital tells from "3.2 million people".
 _SECTION_NUMBERED = re.compile(rf"[ \t]*{_BOLD}?(\d{{1,3}}(?:\.\d{{1,3}}){{1,4}})(?:{_BOLD})?[ \t]+(?=\S)")
 # "Step 3: …", "### Step 3", "**Step 3 (final advice):** …"
-_STEP = re.compile(rf"[ \t]*(#{{1,6}}[ \t]+)?{_BOLD}?step[ \t]+((?>\d{{1,3}}(?:\.\d{{1,3}})*[a-z]?))(?!\w)", re.IGNORECASE)
+_STEP = re.compile(
+    rf"[ \t]*(#{{1,6}}[ \t]+)?{_BOLD}?step[ \t]+((?>\d{{1,3}}(?:\.\d{{1,3}})*[a-z]?))(?!\w)", re.IGNORECASE
+)
 _AFTER_STEP = re.compile(rf"[ \t]*(\([^()]{{1,100}}\))?[ \t]*{_BOLD}?[ \t]*(?:[:.)–—-]+{_BOLD}?[ \t]*|$)")
 
 
@@ -95,7 +97,10 @@ def item_marks(lines: Sequence[Line]) -> list[ItemMark | None]:
         if mark and mark.number and not _may_begin(line, mark, previous, in_list=in_list):
             mark = None
         marks.append(mark)
-        in_list = bool(mark) or (in_list and not line.is_blank)
+        if mark:
+            in_list = True
+        elif not line.is_blank and line.indent == 0 and previous and previous.is_blank:
+            in_list = False
         previous = line
     return marks
 

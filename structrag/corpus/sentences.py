@@ -16,10 +16,13 @@ _DOTTED = re.compile(r"[^\W\d_](?:\.[^\W\d_])+")  # "e.g", "U.S"
 _NOT_SPACE = re.compile(r"\S")
 _LONGEST_ABBREVIATION = 20
 # No sentence ends after these, whatever follows.
-_ABBREVIATIONS = frozenset("al approx ca cf dr hon mr mrs ms mt prof rev st viz vs".split())
+_ABBREVIATIONS = frozenset(
+    {"al", "approx", "ca", "cf", "dr", "hon", "mr", "mrs", "ms", "mt", "prof", "rev", "st", "viz", "vs"}
+)
 # No sentence ends after these where a number follows.
 _BEFORE_NUMBERS = frozenset(
-    "art ch chap eq fig figs no nos nr p para pp sec tab vol jan feb mar apr jun jul aug sep sept oct nov dec".split()
+    {"art", "ch", "chap", "eq", "fig", "figs", "no", "nos", "nr", "p", "para", "pp", "sec", "tab", "vol"}
+    | {"jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec"}
 )
 
 

@@ -13,6 +13,7 @@ from structrag.utilizer.finding import NOTHING_FOUND, Finding
 
 _ANSWER_TOKENS = 120
 _ANSWER_CHARACTERS = 300
+_MOST_ANSWERS = 20
 
 
 def load_prompt(name: str) -> str:
@@ -71,3 +72,48 @@ def _supporting(answer: str, chosen: int, items: Sequence[tuple[str, Evidence]])
         if follows_from(answer, text):
             return evidence
     return None
+
+
+def read_all(
+    question: str, items: Sequence[tuple[str, Evidence]], session: Session, *, stage: str
+) -> list[tuple[str, Evidence]]:
+    """Return every answer that the items give, each with its evidence; answers that do not follow are left out.
+
+    Raises:
+        ModelError: The model does not answer, or never in the form asked for.
+    """
+    usable = [(text, evidence) for text, evidence in items if evidence.verified]
+    if not usable:
+        return []
+    listing = "\n".join(f"[{number}] {' '.join(text.split())}" for number, (text, _) in enumerate(usable, 1))
+    one = {
+        "type": "object",
+        "properties": {
+            "item": {"type": "integer", "minimum": 1, "maximum": len(usable)},
+            "answer": {"type": "string", "maxLength": _ANSWER_CHARACTERS // 2},
+        },
+        "required": ["item", "answer"],
+        "additionalProperties": False,
+    }
+    schema = {
+        "type": "object",
+        "properties": {"answers": {"type": "array", "items": one, "maxItems": min(len(usable), _MOST_ANSWERS)}},
+        "required": ["answers"],
+        "additionalProperties": False,
+    }
+    prompt = Prompt(
+        stage=f"{stage}.read_all",
+        system=load_prompt("read_all"),
+        user=f"{listing}\n\nQuestion: {question}",
+        schema=schema,
+        max_tokens=40 * _MOST_ANSWERS,
+    )
+    found: dict[str, Evidence] = {}
+    for entry in session.ask(prompt).data["answers"]:
+        answer = str(entry["answer"]).strip()
+        text, evidence = usable[int(entry["item"]) - 1]
+        if not answer or not follows_from(answer, text):
+            session.note("verify", f"left out, as it does not follow from item {entry['item']}: {answer}")
+        elif answer not in found:
+            found[answer] = evidence
+    return list(found.items())

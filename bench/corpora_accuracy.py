@@ -1,0 +1,111 @@
+"""Accuracy on the shipped corpora's own questions: gold routing, the router, and plain RAG, on one chat model.
+
+    python bench/corpora_accuracy.py --split test --modes gold,router,plain --out bench/results/corpora
+
+Interleaved per question and resumable: one JSON line per question and mode; figures are computed from the lines.
+The corpora, with their reply caches, are kept in ``--work``, so a second run costs no model call for equal prompts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from plain_rag import PlainRAG
+from report import render_report
+from scoring import is_right
+
+from structrag import StructRAG
+from structrag.corpora import ShippedCorpus, shipped
+from structrag.router import FixedRouter
+from structrag.types import StructureType
+
+
+def run(split: str, modes: Sequence[str], out: Path, work: Path) -> None:
+    """Answer every question that has no line yet, all modes of one question after the other."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    done = {(r["id"], r["mode"]) for r in read_lines(out)}
+    for corpus in shipped():
+        questions = [q for q in read_lines(corpus.questions) if q["split"] == split]
+        todo = [(q, m) for q in questions for m in modes if (q["id"], m) not in done]
+        if not todo:
+            continue
+        with _Answerers(corpus, work) as answerers, out.open("a", encoding="utf-8") as file:
+            for question, mode in todo:
+                record = {"id": question["id"], "mode": mode, "gold": question["structure"]}
+                record |= answerers.answer(question, mode)
+                right = is_right(record["values"], question["answers"], question["answer_type"])
+                file.write(json.dumps(record | {"right": right}, ensure_ascii=False) + "\n")
+                file.flush()
+                print(f"{question['id']} {mode:6} {'right' if right else 'wrong'} {record['values']}", flush=True)
+
+
+class _Answerers:
+    """One corpus, opened once for each way of answering, on one chat model."""
+
+    def __init__(self, corpus: ShippedCorpus, work: Path) -> None:
+        self._folder = work / corpus.name
+        self._rag = StructRAG.open(self._folder)
+        self._rag.add([corpus.folder])
+        self._fixed: dict[str, StructRAG] = {}
+        self._plain: PlainRAG | None = None
+        self._documents = corpus.folder
+
+    def __enter__(self) -> _Answerers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for rag in [self._rag, *self._fixed.values()]:
+            rag.close()
+        if self._plain:
+            self._plain.close()
+
+    def answer(self, question: dict[str, Any], mode: str) -> dict[str, Any]:
+        started = time.monotonic()
+        if mode == "plain":
+            if self._plain is None:
+                self._plain = PlainRAG(self._folder.with_name(f"{self._folder.name}-plain"), self._documents)
+            values, usage = self._plain.answer(question["question"], scope=question["scope"])
+            return {"values": values, "usage": usage, "seconds": round(time.monotonic() - started, 2)}
+        rag = self._rag if mode == "router" else self._with_gold(question["structure"])
+        answer = rag.ask(question["question"], scope=question["scope"])
+        return {
+            "values": list(answer.values),
+            "route": str(answer.route.structure),
+            "structure": str(answer.structure_type),
+            "citations": len(answer.citations),
+            "usage": answer.usage.to_dict(),
+            "seconds": round(time.monotonic() - started, 2),
+            "trace": [f"{t.name}: {t.detail}" for t in answer.trace],
+        }
+
+    def _with_gold(self, structure: str) -> StructRAG:
+        if structure not in self._fixed:
+            router = FixedRouter(StructureType(structure))
+            self._fixed[structure] = StructRAG.open(self._folder, router=router)
+        return self._fixed[structure]
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the JSON lines of a file; none if it does not exist."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--split", choices=["dev", "test"], default="dev")
+    parser.add_argument("--modes", default="gold,router,plain")
+    parser.add_argument("--out", type=Path, required=True, help="written as OUT.jsonl and OUT.md")
+    parser.add_argument("--work", type=Path, default=Path("build/bench"))
+    parser.add_argument("--report-only", action="store_true")
+    arguments = parser.parse_args()
+    lines = arguments.out.with_suffix(".jsonl")
+    if not arguments.report_only:
+        run(arguments.split, arguments.modes.split(","), lines, arguments.work)
+    report = render_report(read_lines(lines))
+    arguments.out.with_suffix(".md").write_text(report, encoding="utf-8")
+    print(report)

@@ -1,0 +1,54 @@
+"""Figures from kept lines: accuracy per structure and mode with 95 % intervals, tokens and seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import sqrt
+from statistics import median
+from typing import Any
+
+_MODES = ("gold", "router", "plain")
+
+
+def wilson(right: int, n: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share (Wilson 1927)."""
+    if not n:
+        return 0.0, 0.0
+    z, share = 1.96, right / n
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return middle - half, middle + half
+
+
+def render_report(rows: Sequence[dict[str, Any]]) -> str:
+    """Return the report as Markdown."""
+    modes = [m for m in _MODES if any(r["mode"] == m for r in rows)]
+    lines = ["| gold structure | " + " | ".join(modes) + " |", "|---" * (len(modes) + 1) + "|"]
+    for structure in [*sorted({r["gold"] for r in rows}), "all"]:
+        cells = [_cell([r for r in rows if r["mode"] == m and structure in (r["gold"], "all")]) for m in modes]
+        lines.append(f"| {structure} | " + " | ".join(cells) + " |")
+    lines.append("")
+    for mode in modes:
+        mine = [r for r in rows if r["mode"] == mode]
+        lines.append(f"- {mode}: {_cost(mine)}")
+    routed = [r for r in rows if r["mode"] == "router"]
+    if routed:
+        agree = sum(r["route"] == r["gold"] for r in routed)
+        lines.append(f"- the router chose the gold structure for {agree} of {len(routed)}")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(rows: Sequence[dict[str, Any]]) -> str:
+    right, n = sum(r["right"] for r in rows), len(rows)
+    low, high = wilson(right, n)
+    return f"{right}/{n} = {right / n:.0%} ({low:.0%}–{high:.0%})" if n else "–"
+
+
+def _cost(rows: Sequence[dict[str, Any]]) -> str:
+    """Medians over questions whose calls all reached the model: replies from a cache cost nothing and would mislead."""
+    fresh = [r for r in rows if not r["usage"]["cached"]] or list(rows)
+    calls = median(r["usage"]["calls"] for r in fresh)
+    read = median(r["usage"]["prompt_tokens"] for r in fresh)
+    written = median(r["usage"]["completion_tokens"] for r in fresh)
+    seconds = median(r["seconds"] for r in fresh)
+    return f"median {calls:g} calls, {read:g} tokens read, {written:g} written, {seconds:.1f} s (n = {len(fresh)} uncached)"

@@ -1,0 +1,73 @@
+"""Is an answer right? Normalised as the sources of the questions do."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections import Counter
+from collections.abc import Sequence
+
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
+_SPAN_F1 = 0.6
+_SET_F1 = 0.5
+_TOPIC_OVERLAP = 0.5
+
+
+def normalise(text: str) -> str:
+    """Lower case, without articles, punctuation and surplus white space (as SQuAD does)."""
+    kept = "".join(" " if c in string.punctuation + "’“”–" else c for c in text.lower())
+    return " ".join(_ARTICLES.sub(" ", kept).split())
+
+
+def token_f1(answer: str, gold: str) -> float:
+    """F1 of the words of two normalised texts."""
+    ours, theirs = Counter(normalise(answer).split()), Counter(normalise(gold).split())
+    common = sum((ours & theirs).values())
+    return 2 * common / (sum(ours.values()) + sum(theirs.values())) if common else 0.0
+
+
+def is_right(values: Sequence[str], gold: Sequence[str], answer_type: str) -> bool:
+    """Return whether the values answer a question whose gold answers are given.
+
+    ``short`` wants a normalised match with one gold answer, ``span`` a word F1 of 0.6, ``number`` the same number,
+    ``list`` the same items and no other, ``set`` an F1 of 0.5 after topics are matched by words, ``yes/no`` the same
+    word, ``none`` no answer.
+    """
+    if answer_type == "none":
+        return not values
+    if not values:
+        return False
+    if answer_type == "list":
+        return _same_items(values, gold)
+    if answer_type == "set":
+        return _topic_f1(values, gold) >= _SET_F1
+    answer = "; ".join(values)
+    if answer_type == "number":
+        return any(_number(answer) == _number(g) is not None for g in gold)
+    if answer_type == "yes/no":
+        return normalise(answer).split()[:1] == normalise(gold[0]).split()
+    if answer_type == "span":
+        return any(token_f1(answer, g) >= _SPAN_F1 for g in gold)
+    return any(normalise(answer) == normalise(g) for g in gold)
+
+
+def _same_items(values: Sequence[str], gold: Sequence[str]) -> bool:
+    return Counter(map(normalise, values)) == Counter(map(normalise, gold))
+
+
+def _topic_f1(values: Sequence[str], gold: Sequence[str]) -> float:
+    left = list(values)
+    matched = 0
+    for topic in gold:
+        variants = topic.split(" / ")
+        best = max(left, key=lambda v: max(token_f1(v, g) for g in variants), default=None)
+        if best is not None and max(token_f1(best, g) for g in variants) >= _TOPIC_OVERLAP:
+            matched += 1
+            left.remove(best)
+    return 2 * matched / (len(values) + len(gold)) if matched else 0.0
+
+
+def _number(text: str) -> float | None:
+    found = _NUMBER.search(text)
+    return float(found[0].replace(",", "")) if found else None

@@ -1,0 +1,131 @@
+"""Reading html and docx through MarkItDown."""
+
+from __future__ import annotations
+
+import copy
+import io
+from typing import TYPE_CHECKING
+
+from structrag.corpus.canonical import ParsedText, storable
+from structrag.corpus.office import check_archive
+from structrag.corpus.plain import decode
+from structrag.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from bs4 import BeautifulSoup, Tag
+
+# markdownify, too, believes no more.
+_LONGEST_SPAN = 1000
+_STYLES = "p[style-name='Title'] => h1:fresh"
+
+
+def read_html(data: bytes, name: str) -> ParsedText:
+    """Return a page as Markdown; its title is that of its ``<title>``."""
+    try:
+        from bs4.dammit import EncodingDetector
+    except ImportError as error:
+        raise MissingExtraError("markitdown", extra="formats", purpose=f"Reading {name}") from error
+    declared = EncodingDetector.find_declared_encoding(data, is_html=True)
+    return _to_markdown(*_decode(data, declared, name), name)
+
+
+def read_docx(data: bytes, name: str) -> ParsedText:
+    """Return a Word document as Markdown: headings, lists, tables and text, without its images."""
+    try:
+        import mammoth  # type: ignore[import-untyped]
+        from markitdown.converter_utils.docx.pre_process import pre_process_docx
+    except ImportError as error:
+        raise MissingExtraError("markitdown", extra="formats", purpose=f"Reading {name}") from error
+    check_archive(data, name)
+    # What MarkItDown does with a docx, in its two steps, because its tables need care in between.
+    html = mammoth.convert_to_html(
+        pre_process_docx(io.BytesIO(data)),
+        style_map=_STYLES,
+        convert_image=lambda image: [],
+        external_file_access=False,
+    )
+    return _to_markdown(html.value, (), name)
+
+
+def _decode(data: bytes, declared: str | None, name: str) -> tuple[str, tuple[str, ...]]:
+    if declared:
+        try:
+            return data.decode(declared), ()
+        except (LookupError, UnicodeDecodeError):
+            # An encoding that does not exist or does not fit is as good as none.
+            pass
+    return decode(data, name)
+
+
+def _to_markdown(html: str, warnings: tuple[str, ...], name: str) -> ParsedText:
+    try:
+        from bs4 import BeautifulSoup
+        from markitdown import MarkItDown, StreamInfo
+        from markitdown.converters import HtmlConverter
+    except ImportError as error:
+        raise MissingExtraError("markitdown", extra="formats", purpose=f"Reading {name}") from error
+    soup = BeautifulSoup(html, "html.parser")
+    _prepare_tables(soup)
+    # One converter alone: the others would open what a page merely pretends to be, some through the network.
+    converter = MarkItDown(enable_builtins=False, enable_plugins=False)
+    converter.register_converter(HtmlConverter())
+    result = converter.convert_stream(
+        io.BytesIO(str(soup).encode()),
+        stream_info=StreamInfo(extension=".html", mimetype="text/html", charset="utf-8"),
+        escape_asterisks=False,
+        escape_underscores=False,
+        table_infer_header=True,
+        strict=True,
+    )
+    text = storable(result.markdown.replace("\r\n", "\n").replace("\r", "\n"))
+    return ParsedText(text, title=result.title or "", warnings=warnings)
+
+
+def _prepare_tables(soup: BeautifulSoup) -> None:
+    """Change tables so that each becomes one Markdown table with the same columns in every row."""
+    for table in soup.find_all("table"):
+        if table.find("table"):
+            _dissolve(table)
+            continue
+        if caption := table.find("caption"):
+            caption.name = "p"
+            table.insert_before(caption.extract())
+        _repeat_spanning_cells(table)
+        for text in [text for cell in table.find_all(["td", "th"]) for text in cell.find_all(string=True)]:
+            if "|" in text:
+                text.replace_with(text.replace("|", "\\|"))
+
+
+def _dissolve(table: Tag) -> None:
+    """Turn a table that is there for the layout, since it holds others, into plain blocks."""
+    for part in table.find_all(["tbody", "thead", "tfoot", "tr", "td", "th", "caption"]):
+        if part.find_parent("table") is table:
+            part.name = "div"
+    table.name = "div"
+
+
+def _repeat_spanning_cells(table: Tag) -> None:
+    """Write a cell that spans rows into each of them: Markdown would shift the cells right of it."""
+    open_cells: dict[int, tuple[Tag, int]] = {}
+    for row in table.find_all("tr"):
+        column = 0
+        still_open: dict[int, tuple[Tag, int]] = {}
+        for cell in [*row.find_all(["td", "th"], recursive=False), None]:
+            while column in open_cells:
+                spanning, rows_left = open_cells.pop(column)
+                if rows_left > 1:
+                    still_open[column] = spanning, rows_left - 1
+                repeated = copy.copy(spanning)
+                row.append(repeated) if cell is None else cell.insert_before(repeated)
+                column += _span(spanning, "colspan")
+            if cell is not None:
+                if (rows := _span(cell, "rowspan")) > 1:
+                    del cell["rowspan"]
+                    still_open[column] = cell, rows - 1
+                column += _span(cell, "colspan")
+        open_cells = still_open
+
+
+def _span(cell: Tag, attribute: str) -> int:
+    value = str(cell.get(attribute, "1"))
+    return max(1, min(int(value), _LONGEST_SPAN)) if value.isascii() and value.isdigit() else 1

@@ -1,0 +1,225 @@
+"""Bringing files and documents into a corpus, and keeping the corpus and its index of one mind.
+
+A document is stored as not indexed, then indexed, then marked; it is removed from the store before the index.
+So an interruption at any point leaves a corpus that ``recover`` can complete.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain, count
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from structrag.corpus.loaders import content_hash, document_from_langchain, load_bytes, read_source
+from structrag.corpus.splitting import CHUNK_SIZE, OVERLAP, split
+from structrag.corpus.store import CorpusStore
+from structrag.corpus.walk import absolute, collect, is_folder
+from structrag.errors import DocumentError, MissingExtraError
+from structrag.events import DocumentAdded, EventListener, ignore_event
+from structrag.types import AddedDocument, AddReport, SourceDocument
+
+if TYPE_CHECKING:
+    from langchain_core.documents import Document
+
+
+class ChunkIndex(Protocol):
+    """What the corpus needs of an index."""
+
+    def add(self, chunk_ids: Sequence[int], document_ids: Sequence[str], texts: Sequence[str]) -> None:
+        """Take chunks in."""
+        ...
+
+    def remove(self, document_id: str) -> None:
+        """Drop the chunks of a document; none may be there."""
+        ...
+
+    def discard(self, chunk_ids: Collection[int]) -> None:
+        """Drop single chunks."""
+        ...
+
+    def entries(self) -> Mapping[int, str]:
+        """Return the document of every chunk."""
+        ...
+
+
+def add_files(
+    store: CorpusStore,
+    index: ChunkIndex,
+    paths: Sequence[Path],
+    *,
+    listener: EventListener = ignore_event,
+    chunk_size: int = CHUNK_SIZE,
+    overlap: int = OVERLAP,
+) -> AddReport:
+    """Bring files and folders in; a folder that was added before is synced.
+
+    Unchanged files are not parsed again, files that are gone from a folder are removed from the corpus, and a
+    file that cannot be read is reported, keeps its older version, and does not stop the others.
+
+    Raises:
+        StoreError: The corpus cannot be written.
+        ModelError: The embedder failed.
+    """
+    sync = _Sync(store, index, listener, chunk_size, overlap)
+    files = collect(paths)
+    gone = _gone(store, paths, {file for file, _ in files})
+    return sync.run(
+        [partial(sync.remove, document_id) for document_id in gone]
+        + [partial(sync.add_file, file, wanted) for file, wanted in files]
+    )
+
+
+def add_documents(
+    store: CorpusStore,
+    index: ChunkIndex,
+    documents: Sequence[Document],
+    *,
+    listener: EventListener = ignore_event,
+    chunk_size: int = CHUNK_SIZE,
+    overlap: int = OVERLAP,
+) -> AddReport:
+    """Bring LangChain documents in; one whose id is there replaces the older version.
+
+    Raises:
+        DocumentError: One holds no text; then none is added.
+        StoreError: The corpus cannot be written.
+        ModelError: The embedder failed.
+    """
+    sync = _Sync(store, index, listener, chunk_size, overlap)
+    loaded = [document_from_langchain(document, position) for position, document in enumerate(documents, 1)]
+    return sync.run([partial(sync.add_document, document) for document in loaded])
+
+
+def recover(store: CorpusStore, index: ChunkIndex) -> None:
+    """Make the index hold the chunks of the store and no others, whatever was interrupted before.
+
+    Raises:
+        StoreError: The corpus cannot be written.
+        ModelError: The embedder failed.
+    """
+    entries = index.entries()
+    chunks: dict[str, list[int]] = defaultdict(list)
+    for chunk_id, span in store.chunks():
+        chunks[span.document_id].append(chunk_id)
+    known = {chunk_id for ids in chunks.values() for chunk_id in ids}
+    if stale := [chunk_id for chunk_id in entries if chunk_id not in known]:
+        index.discard(stale)
+    incomplete = {document_id for document_id, ids in chunks.items() if not entries.keys() >= set(ids)}
+    for document_id in sorted(incomplete.union(store.unindexed())):
+        _index(store, index, document_id)
+
+
+def _index(store: CorpusStore, index: ChunkIndex, document_id: str) -> None:
+    index.remove(document_id)
+    texts = store.indexed_texts([document_id])
+    index.add([t.chunk_id for t in texts], [t.document_id for t in texts], [t.text for t in texts])
+    store.mark_indexed(document_id)
+
+
+def _gone(store: CorpusStore, paths: Sequence[Path], found: AbstractSet[Path]) -> Iterator[str]:
+    """Yield the documents from below the folders among ``paths`` whose files are no longer there."""
+    folders = [absolute(path) for path in paths if is_folder(path)]
+    for document_id, (source, _) in store.sources().items():
+        file = Path(source)
+        is_below = bool(source) and any(file.is_relative_to(folder) for folder in folders)
+        # A folder that could not be listed was found itself; nobody knows what is gone from below it.
+        if is_below and found.isdisjoint([file, *file.parents]):
+            yield document_id
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Where a document of the corpus came from, and what it was then."""
+
+    source: str
+    sha256: str
+
+
+class _Sync:
+    """One run of adding: what is known already, which ids are taken, and whom to tell."""
+
+    def __init__(
+        self, store: CorpusStore, index: ChunkIndex, listener: EventListener, chunk_size: int, overlap: int
+    ) -> None:
+        self._store = store
+        self._index = index
+        self._listener = listener
+        self._chunk_size = chunk_size
+        self._overlap = overlap
+        self._known = {document_id: _Known(*known) for document_id, known in store.sources().items()}
+        self._id_of = {known.source: document_id for document_id, known in self._known.items() if known.source}
+        self._taken: set[str] = set()
+
+    def run(self, tasks: Sequence[Callable[[], AddedDocument]]) -> AddReport:
+        """Do the tasks in order, telling the listener of each."""
+        report: list[AddedDocument] = []
+        for done, task in enumerate(tasks, 1):
+            report.append(task())
+            self._listener(DocumentAdded(report[-1], done, len(tasks)))
+        return AddReport(tuple(report))
+
+    def add_file(self, file: Path, wanted: str) -> AddedDocument:
+        """Read a file and store it, unless its bytes are those of before or cannot be read."""
+        source = str(file)
+        root = file.parents[wanted.count("/")]
+        document_id = self._id_of.get(source) or self._free_id(wanted, f"{root.name}/{wanted}")
+        self._taken.add(document_id)
+        try:
+            data = read_source(file)
+            if self._known.get(document_id) == _Known(source, content_hash(data)):
+                return AddedDocument(document_id, "unchanged", source=source)
+            document = load_bytes(data, file, document_id)
+        except (DocumentError, MissingExtraError) as error:
+            reason = " ".join(filter(None, [error.message, error.hint]))
+            return AddedDocument(document_id, "failed", reason, source)
+        return self._put(document)
+
+    def add_document(self, document: SourceDocument) -> AddedDocument:
+        """Store a document that was given in memory, unless it is the one of before."""
+        document = replace(document, id=self._free_id(document.id))
+        self._taken.add(document.id)
+        if self._known.get(document.id) == _Known("", document.sha256):
+            return AddedDocument(document.id, "unchanged")
+        return self._put(document)
+
+    def remove(self, document_id: str) -> AddedDocument:
+        """Remove a document whose file is gone."""
+        self._store.remove(document_id)
+        self._index.remove(document_id)
+        known = self._known.pop(document_id)
+        del self._id_of[known.source]
+        return AddedDocument(document_id, "removed", source=known.source)
+
+    def _put(self, document: SourceDocument) -> AddedDocument:
+        status = "changed" if document.id in self._known else "added"
+        self._store.put(document, split(document, chunk_size=self._chunk_size, overlap=self._overlap))
+        _index(self._store, self._index, document.id)
+        return AddedDocument(document.id, status, " ".join(document.warnings), document.source)
+
+    def _free_id(self, wanted: str, prefixed: str | None = None) -> str:
+        """Return the id that a source without one is to have: ``wanted`` unless another source has that."""
+        numbered = (f"{wanted}-{number}" for number in count(2))
+        candidates = chain([wanted], [prefixed] if prefixed else [], numbered)
+        return next(c for c in candidates if c not in self._taken and self._is_free(c, in_memory=not prefixed))
+
+    def _is_free(self, document_id: str, *, in_memory: bool) -> bool:
+        known = self._known.get(document_id)
+        if known is None:
+            return True
+        if in_memory or not known.source:
+            # A document in memory has nothing but its id to be known by again.
+            return in_memory and not known.source
+        return _has_moved(Path(known.source))
+
+
+def _has_moved(source: Path) -> bool:
+    """Return whether a document's file is gone from its place, so that one of the same id is its successor."""
+    try:
+        return not source.exists()
+    except OSError:
+        return False

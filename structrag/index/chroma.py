@@ -1,0 +1,171 @@
+"""Finding chunks by what they mean: vectors in Chroma."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import weakref
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from structrag.errors import IndexMismatchError, StoreError
+
+if TYPE_CHECKING:
+    from chromadb import Where
+
+    from structrag.models.embedding import Embedder
+
+_COLLECTION = "chunks"
+_DOCUMENT = "document_id"
+_LARGEST_BATCH = 512  # texts embedded at once: enough to be fast, few enough to be interrupted
+
+
+class VectorIndex:
+    """The vectors of a corpus's chunks.
+
+    Args:
+        path: The folder of the index, made if it is not there; ``None`` for one that ends with the process.
+        embedder: Turns chunks and questions into vectors.
+
+    Raises:
+        StoreError: The folder cannot be used.
+    """
+
+    def __init__(self, path: Path | None, embedder: Embedder) -> None:
+        import chromadb
+        from chromadb.config import Settings
+
+        self._embedder = embedder
+        self._temporary: weakref.finalize[Any, Any] | None = None
+        if path is None:
+            # Not an EphemeralClient: all of a process share one, and Chroma refuses the second with other
+            # settings. A host application with a client of its own would break us, or we it.
+            path = Path(tempfile.mkdtemp(prefix="structrag-"))
+            self._temporary = weakref.finalize(self, shutil.rmtree, path, ignore_errors=True)
+        self._path = path
+        self._is_open = True
+        with self._errors():
+            # No .env file: it belongs to the application around us, and its keys are not meant for us.
+            settings = Settings(_env_file=None, anonymized_telemetry=False)  # type: ignore[call-arg]
+            self._client: Any = chromadb.PersistentClient(path, settings=settings)
+        try:
+            with self._errors():
+                self._batch_size = self._client.get_max_batch_size()
+                self._collection = self._client.get_or_create_collection(
+                    _COLLECTION, embedding_function=None, configuration={"hnsw": {"space": "cosine"}}
+                )
+        except StoreError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the index, and delete it if it was to end with the process; closing it again does nothing."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        self._client.close()
+        if self._temporary:
+            self._temporary()
+
+    def __enter__(self) -> VectorIndex:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def add(self, chunk_ids: Sequence[int], document_ids: Sequence[str], texts: Sequence[str]) -> None:
+        """Take chunks in, or in place of those of the same numbers.
+
+        Raises:
+            IndexMismatchError: The index was made by an embedder of another dimension.
+            StoreError: The index cannot be written.
+            ModelError: The embedder failed.
+        """
+        for batch in self._batches(len(chunk_ids)):
+            vectors = self._embedder.embed(texts[batch])
+            with self._errors():
+                self._collection.upsert(
+                    ids=[str(chunk_id) for chunk_id in chunk_ids[batch]],
+                    embeddings=vectors,
+                    metadatas=[{_DOCUMENT: document_id} for document_id in document_ids[batch]],
+                )
+
+    def remove(self, document_id: str) -> None:
+        """Drop the chunks of a document; none may be there.
+
+        Raises:
+            StoreError: The index cannot be written.
+        """
+        with self._errors():
+            self._collection.delete(where={_DOCUMENT: document_id})
+
+    def discard(self, chunk_ids: Collection[int]) -> None:
+        """Drop single chunks; they need not be there.
+
+        Raises:
+            StoreError: The index cannot be written.
+        """
+        ids = [str(chunk_id) for chunk_id in chunk_ids]
+        for batch in self._batches(len(ids)):
+            with self._errors():
+                self._collection.delete(ids=ids[batch])
+
+    def entries(self) -> Mapping[int, str]:
+        """Return the document of every chunk.
+
+        Raises:
+            StoreError: The index cannot be read.
+        """
+        with self._errors():
+            found = self._collection.get(include=["metadatas"])
+        return {
+            int(chunk_id): str(metadata[_DOCUMENT])
+            for chunk_id, metadata in zip(found["ids"], found["metadatas"] or [], strict=True)
+        }
+
+    def search(self, query: str, k: int, document_ids: Collection[str] | None = None) -> list[tuple[int, float]]:
+        """Return the ``k`` chunks nearest to the query, of these documents or of all, with their cosines.
+
+        Raises:
+            StoreError: The index cannot be read.
+            ModelError: The embedder failed.
+        """
+        if document_ids is not None and not document_ids:
+            return []
+        vectors = self._embedder.embed([query])
+        scope: Where | None = None
+        if document_ids is not None:
+            scope = {_DOCUMENT: {"$in": [*document_ids]}}
+        with self._errors():
+            found = self._collection.query(query_embeddings=vectors, n_results=k, where=scope, include=["distances"])
+        ids, distances = found["ids"][0], (found["distances"] or [[]])[0]
+        return [(int(chunk_id), 1.0 - distance) for chunk_id, distance in zip(ids, distances, strict=True)]
+
+    def _batches(self, length: int) -> Iterator[slice]:
+        size = min(self._batch_size, _LARGEST_BATCH)
+        return (slice(start, start + size) for start in range(0, length, size))
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        from chromadb.errors import ChromaError
+
+        if not self._is_open:
+            raise StoreError(f"The index {self._path} is closed.")
+        try:
+            yield
+        except ChromaError as error:
+            # Chroma has no type for it: it says "expecting embedding with dimension of 384, got 10".
+            if "dimension" in str(error):
+                raise IndexMismatchError(
+                    f"The index {self._path} does not fit the embedder {self._embedder.name!r}: {error}.",
+                    hint="Use the embedder it was made with, or add the documents to a new corpus.",
+                ) from error
+            raise StoreError(
+                f"The index {self._path} cannot be used: {error}.",
+                hint="Delete this folder: the index is made anew from the corpus when it is next opened.",
+            ) from error

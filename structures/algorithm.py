@@ -1,0 +1,200 @@
+"""The algorithm structure: procedures whose steps branch, as directed graphs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from structrag.errors import BuildError
+from structrag.session import Session
+from structrag.structures.building import BuildRequest
+from structrag.types import Evidence, StructureType
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """One way out of a step.
+
+    Attributes:
+        condition: When it is taken: ``yes``, ``no``, or a phrase; empty for the way taken otherwise.
+        target: The number of the step it leads to, or ``None`` where the procedure ends with ``outcome``.
+        outcome: What to do when it is taken; may be empty where ``target`` is given.
+    """
+
+    condition: str
+    target: str | None
+    outcome: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step.
+
+    Attributes:
+        number: As the document has it: ``"3"`` or ``"3.2"``.
+        text: The whole step, branches included.
+        branches: The ways out that the text names; the step after it is the way out where none is taken.
+    """
+
+    number: str
+    text: str
+    evidence: Evidence
+    branches: tuple[Branch, ...] = ()
+
+    @property
+    def decides(self) -> bool:
+        """Whether the step asks something on which the way depends."""
+        return bool(self.branches)
+
+
+@dataclass(frozen=True, slots=True)
+class Procedure:
+    """Steps in order, and what must hold before the first."""
+
+    document_id: str
+    title: str
+    steps: tuple[Step, ...]
+    prerequisites: tuple[tuple[str, Evidence], ...] = ()
+
+    def step(self, number: str) -> Step:
+        """Return the step of that number.
+
+        Raises:
+            KeyError: There is none.
+        """
+        for step in self.steps:
+            if step.number == number:
+                return step
+        raise KeyError(number)
+
+    @property
+    def is_decision_tree(self) -> bool:
+        """Whether most steps ask something, so that the way through depends on the answers."""
+        return sum(bool({"yes", "no"} & {b.condition for b in s.branches}) for s in self.steps) * 2 >= len(self.steps)
+
+    def graph(self) -> nx.DiGraph[str]:
+        """Return the steps as nodes; an edge's ``condition`` says when it is followed, empty for always."""
+        import networkx as nx
+
+        graph: nx.DiGraph[str] = nx.DiGraph()
+        numbers = [step.number for step in self.steps]
+        graph.add_nodes_from(numbers)
+        for step, following in zip(self.steps, [*numbers[1:], None], strict=True):
+            for branch in step.branches:
+                if branch.target in numbers:
+                    graph.add_edge(step.number, branch.target, condition=branch.condition)
+            if following is not None and not _always_leaves(step) and not graph.has_edge(step.number, following):
+                graph.add_edge(step.number, following, condition="")
+        return graph
+
+    def render(self) -> str:
+        """Return the procedure as numbered lines."""
+        head = [f"# {self.title}"]
+        head += [f"Before: {' '.join(text.split())}" for text, _ in self.prerequisites]
+        return "\n".join([*head, *(f"{step.number}. {' '.join(step.text.split())}" for step in self.steps)])
+
+
+def _always_leaves(step: Step) -> bool:
+    """Whether one of the step's branches is always taken, so that the next line is not the next step."""
+    conditions = {branch.condition for branch in step.branches}
+    return {"yes", "no"} <= conditions or any(not b.condition for b in step.branches)
+
+
+@dataclass(frozen=True, slots=True)
+class Algorithm:
+    """All procedures that were found, the one nearest to the question first."""
+
+    procedures: tuple[Procedure, ...]
+    unread: tuple[str, ...] = field(default=())
+    """Ids of documents from which no steps could be read, for the report."""
+
+    @property
+    def type(self) -> StructureType:
+        """Always `StructureType.ALGORITHM`."""
+        return StructureType.ALGORITHM
+
+    def render(self, limit: int | None = None) -> str:
+        """Return the procedures as numbered lines, cut at about ``limit`` characters."""
+        text = "\n\n".join(procedure.render() for procedure in self.procedures)
+        return text if limit is None or len(text) <= limit else text[:limit] + " …"
+
+    def evidence(self) -> list[Evidence]:
+        """Return the evidence of every step and prerequisite."""
+        return [
+            evidence
+            for procedure in self.procedures
+            for evidence in [*(e for _, e in procedure.prerequisites), *(s.evidence for s in procedure.steps)]
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready form."""
+        return {
+            "type": str(self.type),
+            "unread": list(self.unread),
+            "procedures": [
+                {
+                    "document": p.document_id,
+                    "title": p.title,
+                    "prerequisites": [text for text, _ in p.prerequisites],
+                    "steps": [
+                        {
+                            "number": s.number,
+                            "text": s.text,
+                            "start": s.evidence.span.start,
+                            "end": s.evidence.span.end,
+                            "verified": s.evidence.verified,
+                            "branches": [
+                                {"condition": b.condition, "target": b.target, "outcome": b.outcome}
+                                for b in s.branches
+                            ],
+                        }
+                        for s in p.steps
+                    ],
+                }
+                for p in self.procedures
+            ],
+        }
+
+
+class AlgorithmBuilder:
+    """Parses the procedures of the documents and ranks them by nearness to the question; calls no model."""
+
+    type = StructureType.ALGORITHM
+
+    def build(self, request: BuildRequest, session: Session) -> Algorithm:
+        """Return the procedures.
+
+        Raises:
+            BuildError: No document has any text that can be taken as steps.
+        """
+        from structrag.structures.algorithm_parse import parse_procedures
+
+        found: list[Procedure] = []
+        unread: list[str] = []
+        for document in request.documents:
+            procedures = parse_procedures(document)
+            found += procedures
+            unread += [] if procedures else [document.id]
+        if not found:
+            raise BuildError("None of the documents holds steps to follow.")
+        return Algorithm(tuple(_ranked(found, request.question, session)), tuple(unread))
+
+
+def _ranked(procedures: list[Procedure], question: str, session: Session) -> list[Procedure]:
+    """Order by the similarity of the title and of the nearest step: a question names either."""
+    texts = [question]
+    for procedure in procedures:
+        texts += [procedure.title, *(step.text for step in procedure.steps)]
+    rows = session.embedder.embed(texts)
+    similarity = rows[1:] @ rows[0]
+    scores: list[float] = []
+    position = 0
+    for procedure in procedures:
+        last = position + 1 + len(procedure.steps)
+        scores.append(float(similarity[position] + similarity[position + 1 : last].max()))
+        position = last
+    order = sorted(range(len(procedures)), key=lambda i: -scores[i])
+    return [procedures[i] for i in order]

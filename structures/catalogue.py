@@ -1,0 +1,127 @@
+"""The catalogue structure: a tree of documents and their sections, with what each section says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from structrag.errors import BuildError
+from structrag.session import Session
+from structrag.structures.building import BuildRequest
+from structrag.types import Evidence, StructureType
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One thing that a topic's text says: a list item, a table's line or a sentence."""
+
+    text: str
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A node of the tree: a document, or a section of one.
+
+    Attributes:
+        title: Without numbering or markup.
+        evidence: The heading's line; for a document without one, its first line.
+        members: What the text says directly under this heading, in order.
+        children: The sections below it, in order.
+    """
+
+    title: str
+    document_id: str
+    evidence: Evidence
+    members: tuple[Member, ...]
+    children: tuple[Topic, ...] = ()
+
+    def walk(self) -> Iterator[Topic]:
+        """Yield this topic and all below it, top down."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+    def all_members(self) -> list[Member]:
+        """Return the members of this topic and of all below it, in the order of the text."""
+        return [member for topic in self.walk() for member in topic.members]
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """One tree per document. A document that shows no text to place is listed as unplaced."""
+
+    documents: tuple[Topic, ...]
+    unplaced: tuple[str, ...] = ()
+
+    @property
+    def type(self) -> StructureType:
+        """Always `StructureType.CATALOGUE`."""
+        return StructureType.CATALOGUE
+
+    def render(self, limit: int | None = None) -> str:
+        """Return the outline, one line per topic with the number of its members, cut at about ``limit`` characters."""
+        lines = [line for document in self.documents for line in _outline(document, 0)]
+        lines += [f"(not placed: {document_id})" for document_id in self.unplaced]
+        text = "\n".join(lines)
+        return text if limit is None or len(text) <= limit else text[:limit] + " …"
+
+    def evidence(self) -> list[Evidence]:
+        """Return the evidence of every topic and member."""
+        topics = [topic for document in self.documents for topic in document.walk()]
+        return [e for topic in topics for e in (topic.evidence, *(m.evidence for m in topic.members))]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready form."""
+        return {
+            "type": str(self.type),
+            "unplaced": list(self.unplaced),
+            "documents": [_topic_dict(document) for document in self.documents],
+        }
+
+
+class CatalogueBuilder:
+    """Builds the tree from headings, lists, tables and sentences; calls no model."""
+
+    type = StructureType.CATALOGUE
+
+    def build(self, request: BuildRequest, session: Session) -> Catalogue:
+        """Return the catalogue of the documents, in retrieval's order.
+
+        Raises:
+            BuildError: No document has any text to place.
+        """
+        from structrag.structures.catalogue_parse import parse_topics
+
+        trees = {document.id: parse_topics(document) for document in request.documents}
+        placed = tuple(tree for tree in trees.values() if tree is not None)
+        if not placed:
+            raise BuildError("None of the documents holds anything to list.")
+        return Catalogue(placed, tuple(document_id for document_id, tree in trees.items() if tree is None))
+
+
+def _outline(topic: Topic, depth: int) -> Iterator[str]:
+    count = f" ({len(topic.members)})" if topic.members else ""
+    yield f"{'  ' * depth}- {topic.title}{count}"
+    for child in topic.children:
+        yield from _outline(child, depth + 1)
+
+
+def _topic_dict(topic: Topic) -> dict[str, Any]:
+    return {
+        "title": topic.title,
+        "document": topic.document_id,
+        "start": topic.evidence.span.start,
+        "end": topic.evidence.span.end,
+        "members": [
+            {
+                "text": m.text,
+                "start": m.evidence.span.start,
+                "end": m.evidence.span.end,
+                "verified": m.evidence.verified,
+            }
+            for m in topic.members
+        ],
+        "children": [_topic_dict(child) for child in topic.children],
+    }

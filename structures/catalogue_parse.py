@@ -1,0 +1,85 @@
+"""A document's tree of topics from its layout. No model is called, and every span is exact."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from structrag.corpus.markup import MarkupHeading, parse_headings, split_sentences
+from structrag.structures.catalogue import Member, Topic
+from structrag.types import Evidence, SourceDocument, Span
+
+_NUMBERING = re.compile(r"^(?:\d+(?:\.\d+)*[.)]?|[A-Z][.)]|[-*•])\s+")
+_TABLE_RULE = re.compile(r"^[\s|:-]+$")
+
+
+def parse_topics(document: SourceDocument) -> Topic | None:
+    """Return the document as a tree of topics, or ``None`` if it has no text."""
+    headings = parse_headings(document.text)
+    members = _members(document)
+    if not members and not headings:
+        return None
+    title = headings[0] if headings and headings[0].title == document.title else None
+    below = [h for h in headings if h is not title]
+    first = title or (members[0].evidence.span if members else headings[0])
+    return Topic(
+        title=clean_title(document.title),
+        document_id=document.id,
+        evidence=_evidence(document, first.start, first.end),
+        members=tuple(_between(members, 0, below[0].start if below else len(document.text), title)),
+        children=_children(document, below, members),
+    )
+
+
+def clean_title(title: str) -> str:
+    """Return a heading without its numbering and emphasis."""
+    return _NUMBERING.sub("", title.replace("*", "").strip()).rstrip(":").strip()
+
+
+def _children(
+    document: SourceDocument, headings: Sequence[MarkupHeading], members: Sequence[Member]
+) -> tuple[Topic, ...]:
+    """Nest the headings by level; each is followed by all headings of its own section."""
+    topics: list[Topic] = []
+    position = 0
+    while position < len(headings):
+        heading = headings[position]
+        section = [h for h in headings[position + 1 :] if h.start < heading.section_end]
+        own_end = section[0].start if section else heading.section_end
+        topics.append(
+            Topic(
+                title=clean_title(heading.title),
+                document_id=document.id,
+                evidence=_evidence(document, heading.start, heading.end),
+                members=tuple(_between(members, heading.end, own_end, heading)),
+                children=_children(document, section, members),
+            )
+        )
+        position += 1 + len(section)
+    return tuple(topics)
+
+
+def _members(document: SourceDocument) -> list[Member]:
+    heads = {(h.start, h.end) for h in parse_headings(document.text)}
+    members = []
+    for start, end in split_sentences(document.text):
+        text = document.text[start:end]
+        if _TABLE_RULE.match(text) or any(h[0] <= start and end <= h[1] for h in heads):
+            continue
+        members.append(Member(_plain(text), _evidence(document, start, end)))
+    return members
+
+
+def _plain(text: str) -> str:
+    cells = [cell.strip() for cell in text.strip().strip("|").split("|")]
+    joined = ", ".join(cell for cell in cells if cell) if text.lstrip().startswith("|") else text
+    return " ".join(re.sub(r"^\s*[-*•]\s+", "", joined).replace("**", "").split())
+
+
+def _between(members: Sequence[Member], start: int, end: int, heading: MarkupHeading | None) -> list[Member]:
+    first = max(start, heading.end if heading else 0)
+    return [m for m in members if first <= m.evidence.span.start < end]
+
+
+def _evidence(document: SourceDocument, start: int, end: int) -> Evidence:
+    return Evidence(Span(document.id, start, end), document.text[start:end])
