@@ -18,19 +18,20 @@ from typing import Any
 from plain_rag import PlainRAG
 from report import render_report
 from scoring import is_right
-
-from structrag import StructRAG
 from structrag.corpora import ShippedCorpus, shipped
 from structrag.router import FixedRouter
+
+from structrag import StructRAG
 from structrag.types import StructureType
 
 
-def run(split: str, modes: Sequence[str], out: Path, work: Path) -> None:
+def run(split: str, modes: Sequence[str], structures: Sequence[str], out: Path, work: Path) -> None:
     """Answer every question that has no line yet, all modes of one question after the other."""
     out.parent.mkdir(parents=True, exist_ok=True)
     done = {(r["id"], r["mode"]) for r in read_lines(out)}
     for corpus in shipped():
         questions = [q for q in read_lines(corpus.questions) if q["split"] == split]
+        questions = [q for q in questions if q["structure"] in structures]
         todo = [(q, m) for q in questions for m in modes if (q["id"], m) not in done]
         if not todo:
             continue
@@ -99,13 +100,14 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--split", choices=["dev", "test"], default="dev")
     parser.add_argument("--modes", default="gold,router,plain")
+    parser.add_argument("--structures", default=",".join(StructureType))
     parser.add_argument("--out", type=Path, required=True, help="written as OUT.jsonl and OUT.md")
     parser.add_argument("--work", type=Path, default=Path("build/bench"))
     parser.add_argument("--report-only", action="store_true")
     arguments = parser.parse_args()
     lines = arguments.out.with_suffix(".jsonl")
     if not arguments.report_only:
-        run(arguments.split, arguments.modes.split(","), lines, arguments.work)
+        run(arguments.split, arguments.modes.split(","), arguments.structures.split(","), lines, arguments.work)
     report = render_report(read_lines(lines))
     arguments.out.with_suffix(".md").write_text(report, encoding="utf-8")
     print(report)

@@ -51,4 +51,5 @@ def _cost(rows: Sequence[dict[str, Any]]) -> str:
     read = median(r["usage"]["prompt_tokens"] for r in fresh)
     written = median(r["usage"]["completion_tokens"] for r in fresh)
     seconds = median(r["seconds"] for r in fresh)
-    return f"median {calls:g} calls, {read:g} tokens read, {written:g} written, {seconds:.1f} s (n = {len(fresh)} uncached)"
+    tokens = f"{read:g} tokens read, {written:g} written"
+    return f"median {calls:g} calls, {tokens}, {seconds:.1f} s (n = {len(fresh)} uncached)"

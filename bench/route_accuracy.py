@@ -1,6 +1,6 @@
 """Accuracy of the few-shot ChatRouter on labelled questions; resumable, one JSON line per question.
 
-    python bench/route_accuracy.py ../shared/data/routing.jsonl --out bench/results/route_chat.jsonl
+python bench/route_accuracy.py ../shared/data/routing.jsonl --out bench/results/route_chat.jsonl
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from collections import Counter
 from pathlib import Path
 from statistics import median
 
+from structrag.router import ChatRouter, RoutingRequest
+
 from structrag.config import load_settings
 from structrag.models.loading import load_chat_model
-from structrag.router import ChatRouter, RoutingRequest
 from structrag.usage import UsageMeter
 
 

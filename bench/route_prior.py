@@ -1,6 +1,6 @@
 """Measure the ChatRouter's prior for the configured chat model and keep it in router/prompts/priors.json.
 
-    python bench/route_prior.py
+python bench/route_prior.py
 """
 
 from __future__ import annotations
@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from structrag.router.chat import ChatRouter, measure_prior
+
 from structrag.config import load_settings
 from structrag.models.loading import load_chat_model
-from structrag.router.chat import ChatRouter, measure_prior
 
 PRIORS = Path(__file__).parent.parent / "router" / "prompts" / "priors.json"
 

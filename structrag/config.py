@@ -31,7 +31,7 @@ class ModelSettings(_Section):
     """Which models answer."""
 
     chat: str = "embedded"
-    """`embedded`, a LangChain provider string (`openai:gpt-4.1-mini`, `ollama:qwen3`), or a model name with `base_url`."""
+    """`embedded`, LangChain's `provider:model` (`openai:gpt-4.1-mini`, `ollama:qwen3`), or a name with `base_url`."""
     base_url: str = ""
     """Any OpenAI-compatible endpoint, such as `http://127.0.0.1:8000/v1`."""
     api_key_env: str = "OPENAI_API_KEY"
@@ -98,9 +98,7 @@ class Origin:
     source: str
 
 
-def load_settings(
-    folder: Path | None = None, flags: Mapping[str, Any] | None = None
-) -> tuple[Settings, list[Origin]]:
+def load_settings(folder: Path | None = None, flags: Mapping[str, Any] | None = None) -> tuple[Settings, list[Origin]]:
     """Return the settings in force for a corpus folder, and where each came from.
 
     Args:
@@ -181,9 +179,7 @@ def _explain(error: ValidationError, sources: list[tuple[str, dict[str, Any]]]) 
         "configuration",
     )
     if first["type"] != "extra_forbidden":
-        return ConfigError(
-            f"{source}: the setting {dotted} is wrong: {first['msg']} (got {first['input']!r})."
-        )
+        return ConfigError(f"{source}: the setting {dotted} is wrong: {first['msg']} (got {first['input']!r}).")
     known = [f"{s}.{k}" for s, k, _ in _leaves(Settings())]
     close = difflib.get_close_matches(dotted, known, n=1)
     hint = f"Did you mean {close[0]}?" if close else "`structrag config show` lists all settings."

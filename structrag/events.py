@@ -67,9 +67,7 @@ class Answered:
     answer: Answer
 
 
-Event = (
-    DocumentAdded | PassagesRetrieved | RouteChosen | BuildProgressed | StructureBuilt | StepTaken | Answered
-)
+Event = DocumentAdded | PassagesRetrieved | RouteChosen | BuildProgressed | StructureBuilt | StepTaken | Answered
 EventListener = Callable[[Event], None]
 
 

@@ -1,5 +1,6 @@
-"""A scripted chat model for tests, ours and yours. It takes the place of the provider, so that everything
-of ours (counting, caching, retries, schema checks) runs for real.
+"""A scripted chat model for tests, ours and yours.
+
+It takes the place of the provider, so that everything of ours (counting, caching, retries, schema checks) runs for real.
 """
 
 from __future__ import annotations

@@ -9,19 +9,34 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from structrag.corpus.markup import MarkupHeading, MarkupStep, parse_headings, parse_list_items, parse_steps
-from structrag.corpus.markup import split_sentences
 from structrag.structures.algorithm import Branch, Procedure, Step
+
+from structrag.corpus.markup import (
+    MarkupHeading,
+    MarkupStep,
+    parse_headings,
+    parse_list_items,
+    parse_steps,
+    split_sentences,
+)
 from structrag.types import Evidence, SourceDocument, Span
 
-_CLAUSE = re.compile(r"\n\s*(?=[-*•]\s|[*_]*(?:yes|no)\b)|(?<=[.?!*_])\s+(?=(?:if|otherwise|on all other)\b)", re.IGNORECASE)
-_YES_NO = re.compile(r"^(?:[-*•]\s+)?(?:if\s+)?[*_]*(yes|no)[*_]*\s*(?:->|→|=>|:|,|–)\s*(.+)$", re.IGNORECASE | re.DOTALL)
+_CLAUSE = re.compile(
+    r"\n\s*(?=[-*•]\s|[*_]*(?:yes|no)\b)|(?<=[.?!*_])\s+(?=(?:if|otherwise|on all other)\b)", re.IGNORECASE
+)
+_YES_NO = re.compile(
+    r"^(?:[-*•]\s+)?(?:if\s+)?[*_]*(yes|no)[*_]*\s*(?:->|→|=>|:|,|–)\s*(.+)$", re.IGNORECASE | re.DOTALL
+)
 _BULLET = re.compile(r"^[-*•]\s+([^:\n]{2,90}):\s+(.+)$", re.DOTALL)
 _CONDITION = re.compile(r"^(?:if|unless)\s+([^,]{3,120}),\s*(.+)$", re.IGNORECASE | re.DOTALL)
-_JUMP_WHEN = re.compile(r"^(?:.*[.?!]\s+)?((?:on|when|for)\s.{3,120}),\s*((?:go|continue|skip|return)\b.+)$", re.IGNORECASE | re.DOTALL)
+_JUMP_WHEN = re.compile(
+    r"^(?:.*[.?!]\s+)?((?:on|when|for)\s.{3,120}),\s*((?:go|continue|skip|return)\b.+)$",
+    re.IGNORECASE | re.DOTALL,
+)
 _OTHERWISE = re.compile(r"^(?:otherwise|on all other \w+),?\s*(.+)$", re.IGNORECASE | re.DOTALL)
 _TARGET = re.compile(
-    r"\b(?:go|return|turn|skip|continue|move|jump|proceed)\b[^.;\n]{0,24}?\b(?:step|question|point|to|with)\s+(\d+(?:\.\d+)*)\b"
+    r"\b(?:go|return|turn|skip|continue|move|jump|proceed)\b[^.;\n]{0,24}?"
+    r"\b(?:step|question|point|to|with)\s+(\d+(?:\.\d+)*)\b"
     r"|^(\d+(?:\.\d+)*)\b",
     re.IGNORECASE,
 )
@@ -99,7 +114,8 @@ def _procedure(
     document: SourceDocument, group: Sequence[MarkupStep], headings: Sequence[MarkupHeading], previous_end: int
 ) -> Procedure:
     deciding = [parse_branches(document.text[step.start : step.end]) for step in group]
-    is_decision_tree = sum({"yes", "no"} <= {b.condition for b in bs} for bs in deciding) >= _DECISION_SHARE * len(group)
+    decides = sum({"yes", "no"} <= {b.condition for b in bs} for bs in deciding)
+    is_decision_tree = decides >= _DECISION_SHARE * len(group)
     steps = []
     for mark, branches in zip(group, deciding, strict=True):
         label = document.text[mark.start : mark.start + 40]
@@ -122,7 +138,8 @@ def _title(document: SourceDocument, headings: Sequence[MarkupHeading], start: i
 
 def _prerequisites(document: SourceDocument, start: int, end: int) -> Iterator[tuple[str, Evidence]]:
     listed = [(i.start, i.end) for i in parse_list_items(document.text) if start <= i.start < end]
-    told = [span for span in split_sentences(document.text, start, end) if _names_condition(document.text[slice(*span)])]
+    sentences = split_sentences(document.text, start, end)
+    told = [span for span in sentences if _names_condition(document.text[slice(*span)])]
     for first, last in listed or told:
         yield document.text[first:last].lstrip("-*• "), _evidence(document, first, last)
 

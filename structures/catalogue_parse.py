@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from structrag.corpus.markup import MarkupHeading, parse_headings, split_sentences
 from structrag.structures.catalogue import Member, Topic
+
+from structrag.corpus.markup import MarkupHeading, parse_headings, split_sentences
 from structrag.types import Evidence, SourceDocument, Span
 
 _NUMBERING = re.compile(r"^(?:\d+(?:\.\d+)*[.)]?|[A-Z][.)]|[-*•])\s+")

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from structrag.corpus.markup import MarkupTable, parse_tables, split_sentences
 from structrag.structures.graph import Fact, KnowledgeGraph
 from structrag.structures.names import find_names, mentions, merge_names
+
+from structrag.corpus.markup import MarkupTable, parse_tables, split_sentences
 from structrag.types import Evidence, SourceDocument, Span
 
-_PRONOUN = re.compile(r"^(?:he|she|it|they|his|her|its|their|this|the (?:company|firm|lab|group|paper))\b", re.IGNORECASE)
+_PRONOUN = re.compile(
+    r"^(?:he|she|it|they|his|her|its|their|this|the (?:company|firm|lab|group|paper))\b", re.IGNORECASE
+)
 _MOST_NAMES = 6
 _RELATION_CHARACTERS = 80
 
@@ -31,7 +34,7 @@ def parse_facts(documents: Sequence[SourceDocument]) -> KnowledgeGraph:
     rows = [fact for document in documents for table in parse_tables(document.text) for fact in _rows(document, table)]
     written = [name for s in statements for name in s.names]
     merged = merge_names([*written, *(f.head for f in rows), *(f.tail for f in rows if find_names(f.tail))])
-    facts = [Fact(merged.get(f.head, f.head), f.relation, merged.get(f.tail, f.tail), f.statement, f.evidence) for f in rows]
+    facts = [replace(f, head=merged.get(f.head, f.head), tail=merged.get(f.tail, f.tail)) for f in rows]
     for statement in statements:
         facts += _related(statement, merged)
     aliases = {name: node for name, node in merged.items() if name != node}

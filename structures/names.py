@@ -8,16 +8,16 @@ from collections.abc import Iterable, Iterator
 
 _WORD = r"(?:(?:Dr|Prof|Mr|Mrs|Ms|St|Cllr|[A-Z])\.|[A-Z][\w'’&-]*)"
 _NAME = re.compile(
-    rf"\b[A-Z]+-\d+\b|\b[A-Z]\w+ of (?:the )?{_WORD}(?:\s+{_WORD})*"
-    rf"|\b{_WORD}(?:\s+(?:(?:van|von|de|der|la|le|&)\s+)?{_WORD})*(?:\s+\d+[A-Za-z]?\b)?"
+    rf"\b[A-Z]+-\d+\b|\b[A-Z]\w+ of (?:the )?{_WORD}(?:[ \t]+{_WORD})*"
+    rf"|\b{_WORD}(?:[ \t]+(?:(?:van|von|de|der|la|le|&)[ \t]+)?{_WORD})*(?:[ \t]+\d+[A-Za-z]?\b)?"
 )
 _TITLES = frozenset({"dr", "prof", "professor", "mr", "mrs", "ms", "sir", "dame", "councillor", "cllr"})
 _COMMON = frozenset(
-    "a an and as at after all also any because before both but by during each for from he her here his how i if in it "
-    "its many most my no not of on once one or our she since so some such that the their then there these they this "
-    "those three to two under until we what when where which while who why with you your yes january february march "
-    "april may june july august september october november december monday tuesday wednesday thursday friday saturday "
-    "sunday".split()
+    "a an and as at after all also any because before both but by during each for from he her here his how i if "
+    "in it its many most my no not of on once one or our she since so some such that the their then there these "
+    "they this those three to two under until we what when where which while who why with you your yes january "
+    "february march april may june july august september october november december monday tuesday wednesday "
+    "thursday friday saturday sunday".split()
 )
 
 

@@ -164,8 +164,7 @@ class TableSet:
         if len(blocks) < len(self.tables):
             blocks.append(f"({len(self.tables) - len(blocks)} more tables)")
         blocks += [
-            f"Conflict: {c.column} of {c.key} is {' or '.join(cell.raw for cell in c.cells)}."
-            for c in self.conflicts
+            f"Conflict: {c.column} of {c.key} is {' or '.join(cell.raw for cell in c.cells)}." for c in self.conflicts
         ]
         blocks.append(f"Rows from {self.coverage}.")
         return "\n\n".join(blocks)
@@ -218,9 +217,7 @@ def _table_dict(table: Table) -> dict[str, Any]:
     return {
         "name": table.name,
         "title": table.title,
-        "columns": [
-            {"name": c.name, "label": c.label, "type": str(c.type), "unit": c.unit} for c in table.columns
-        ],
+        "columns": [{"name": c.name, "label": c.label, "type": str(c.type), "unit": c.unit} for c in table.columns],
         "rows": [
             {
                 "document": row.document_id,

@@ -65,7 +65,9 @@ class ColumnReading:
 
 def sql_name(label: str, taken: Collection[str] = ()) -> str:
     """Return a name for SQL: snake case, ASCII, no reserved word, different from those taken."""
-    plain = unicodedata.normalize("NFKD", label.replace("&", " and ").replace("%", " percent ").replace("#", " number "))
+    plain = unicodedata.normalize(
+        "NFKD", label.replace("&", " and ").replace("%", " percent ").replace("#", " number ")
+    )
     words = re.findall(r"[a-z0-9]+", plain.encode("ascii", "ignore").decode().lower())
     name = ""
     for word in words:
@@ -121,9 +123,7 @@ def _date_parser(texts: Sequence[str]) -> Callable[[str], date | None]:
 
 def _quantities(part: ColumnPart) -> list[Quantity | None]:
     comma = any(uses_decimal_comma(text) for text in part.texts)
-    read = [
-        None if is_missing(text) else parse_quantity(text, decimal_comma=comma) for text in part.texts
-    ]
+    read = [None if is_missing(text) else parse_quantity(text, decimal_comma=comma) for text in part.texts]
     unit = part.unit or commonest_unit([q.unit for q in read if q and not q.bare])
     # "million" alone scales the cells that say it and no others.
     if unit is None or not unit.kind:

@@ -90,9 +90,7 @@ def plan_schema(question: str, session: Session) -> TableSchema:
     Raises:
         ModelError: The model does not answer, or not in the form asked for.
     """
-    reply = session.ask(
-        Prompt("table.schema", _prompt("table_schema"), f"Question: {question}", _SCHEMA_REPLY, 200)
-    )
+    reply = session.ask(Prompt("table.schema", _prompt("table_schema"), f"Question: {question}", _SCHEMA_REPLY, 200))
     entity = str(reply.data["entity"])
     columns = [Column(sql_name(entity), entity)]
     for item in reply.data["columns"]:
@@ -106,28 +104,21 @@ def plan_schema(question: str, session: Session) -> TableSchema:
     return schema
 
 
-def extract_table(
-    question: str, schema: TableSchema, documents: Sequence[SourceDocument], session: Session
-) -> Table:
+def extract_table(question: str, schema: TableSchema, documents: Sequence[SourceDocument], session: Session) -> Table:
     """Return one table with the rows of all documents, every cell checked against its document.
 
     Raises:
         ModelError: The model does not answer. A reply in the wrong form only loses its own document.
     """
     replies = _replies(question, schema, documents, session)
-    found = [
-        row
-        for document in documents
-        for row in _check_rows(document, schema, replies.get(document.id, []))
-    ]
+    found = [row for document in documents for row in _check_rows(document, schema, replies.get(document.id, []))]
     columns, values = [schema.entity], []
     for index, column in enumerate(schema.attributes):
         unit, normalised = _in_one_unit(column, [row.checked[index] for row in found])
         columns.append(Column(column.name, column.label, column.type, unit))
         values.append(normalised)
     rows = tuple(
-        Row(row.document.id, (row.entity, *(values[c][r] for c in range(len(values)))))
-        for r, row in enumerate(found)
+        Row(row.document.id, (row.entity, *(values[c][r] for c in range(len(values))))) for r, row in enumerate(found)
     )
     title = f"{schema.entity.label}: {', '.join(c.label for c in schema.attributes)}"
     return Table(table_name(schema.entity.label), title, tuple(columns), rows, schema.entity.name)

@@ -75,8 +75,10 @@ def _table(group: Sequence[Grid], names: set[str]) -> Table:
         for key, head in zip(_keys(grid), grid.header, strict=True):
             heads.setdefault(key, head)
     parts = {key: [_part(grid, key) for grid in group] for key in heads}
-    readings = {key: read_column([ColumnPart(tuple(c.text for c in cells), unit) for cells, unit in parts[key]])
-                for key in heads}
+    readings = {
+        key: read_column([ColumnPart(tuple(c.text for c in cells), unit) for cells, unit in parts[key]])
+        for key in heads
+    }
     by_document = len(group) > 1 or group[0].is_attributes
     taken = {DOCUMENT.name} if by_document else set[str]()
     columns = [DOCUMENT] if by_document else []
@@ -125,9 +127,7 @@ def _title(group: Sequence[Grid]) -> str:
 _Parts = list[tuple[list[GridCell], Unit | None]]
 
 
-def _rows(
-    group: Sequence[Grid], columns: Sequence[tuple[_Parts, ColumnReading]], *, by_document: bool
-) -> list[Row]:
+def _rows(group: Sequence[Grid], columns: Sequence[tuple[_Parts, ColumnReading]], *, by_document: bool) -> list[Row]:
     rows = []
     offset = 0
     for index, grid in enumerate(group):

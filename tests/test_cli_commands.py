@@ -1,8 +1,10 @@
 """The commands over the real pipeline, with a scripted chat model, a fixed route and a small embedder."""
 
+import io
 import json
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,9 @@ from structrag.router import RoutingRequest
 from typer.testing import CliRunner, Result
 
 from structrag.cli import build
+from structrag.cli.app import start_ui
 from structrag.cli.demo import QUESTIONS
-from structrag.errors import ModelError, ModelOutputError, RoutingError, StructRAGError
+from structrag.errors import ConfigError, ModelError, ModelOutputError, RoutingError, StructRAGError
 from structrag.models.weights import Progress
 from structrag.pipeline import StructRAG
 from structrag.testing import scripted
@@ -394,6 +397,45 @@ def test_demo_goes_on_after_a_reply_that_cannot_be_used(shell: Shell) -> None:
     assert document["questions"][0]["answer"] is None
     assert document["questions"][0]["error"]
     assert all(entry["answer"] for entry in document["questions"][1:])
+
+
+# the terminal UI
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def be_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", Terminal())
+    monkeypatch.setattr("sys.stdout", Terminal())
+
+
+opened: list[Path] = []
+
+
+def test_the_ui_is_started_through_its_entry_point(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    point = EntryPoint(name="terminal", value=f"{__name__}:opened.append", group="structrag.ui")
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda *, group: {"structrag.ui": [point]}[group])
+    be_on_a_terminal(monkeypatch)
+    opened.clear()
+    start_ui(tmp_path)
+    assert opened == [tmp_path]
+
+
+def test_a_missing_ui_is_an_error_that_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda *, group: [])
+    be_on_a_terminal(monkeypatch)
+    with pytest.raises(ConfigError, match="No user interface is installed"):
+        start_ui(tmp_path)
+
+
+def test_the_installed_ui_has_its_entry_point() -> None:
+    (point,) = entry_points(group="structrag.ui")
+    assert point.value == "structrag.tui:run"
 
 
 # how commands end

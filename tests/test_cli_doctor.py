@@ -186,7 +186,7 @@ def test_a_folder_below_a_file_cannot_be_a_corpus(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("free", "status"), [(100 * GIGABYTE, "ok"), (GIGABYTE, "warn"), (GIGABYTE // 10, "fail")])
 def test_little_free_space_is_noticed(free: int, status: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks.shutil, "disk_usage", lambda path: DiskUsage(0, 0, free))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: DiskUsage(0, 0, free))
     found = checks.check_disk(ModelSettings(cache=tmp_path / "new" / "cache"), tmp_path)
     assert found.status == status
     assert bool(found.remedy) == (status != "ok")

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from structrag.cli.narration import Activity, describe, event_to_dict
-from structrag.cli.rendering import answer_view, route_view, summary_table, usage_line
+from structrag.cli.rendering import answer_view, route_view, show, summary_table, usage_line
 from structrag.events import (
     Answered,
     BuildProgressed,
@@ -202,3 +202,13 @@ def test_live_activity_draws_on_stderr_only_can_be_reused_and_leaves_nothing(
     assert captured.out == "data\ndata\n"
     assert "Answered after 12.4 s" in captured.err
     assert captured.err.endswith("\x1b[2K") or captured.err.endswith("\x1b[?25h\r\x1b[1A\x1b[2K")
+
+
+def test_a_closed_pipe_is_left_to_the_command_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Closed(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stdout", Closed())
+    with pytest.raises(BrokenPipeError):
+        show(route_view(make_route()))

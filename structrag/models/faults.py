@@ -25,11 +25,7 @@ def translated(model: str) -> Iterator[None]:
         raise
     except Exception as error:  # each provider raises types of its own; this is the one place that knows
         status = getattr(error, "status_code", None)
-        passing = (
-            status in _TRANSIENT_STATUS
-            if status
-            else any(n in type(error).__name__ for n in _TRANSIENT_NAMES)
-        )
+        passing = status in _TRANSIENT_STATUS if status else any(n in type(error).__name__ for n in _TRANSIENT_NAMES)
         if passing:
             raise TransientModelError(
                 f"The chat model {model!r} did not answer: {error}",

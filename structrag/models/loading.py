@@ -66,9 +66,7 @@ def _provider(settings: ModelSettings) -> BaseChatModel:
     from langchain.chat_models import init_chat_model
 
     try:
-        model: BaseChatModel = init_chat_model(
-            settings.chat, temperature=0, max_retries=0, timeout=settings.timeout
-        )
+        model: BaseChatModel = init_chat_model(settings.chat, temperature=0, max_retries=0, timeout=settings.timeout)
     except ImportError as error:
         raise ModelError(
             f"The provider of {settings.chat!r} is not installed: {error}",

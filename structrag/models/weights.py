@@ -115,9 +115,7 @@ def _write(blocks: Iterator[bytes], cache: Path, weights: Weights, progress: Pro
 
 def _verified_user_file(path: Path, cache: Path, weights: Weights, progress: Progress) -> Path:
     if not path.is_file():
-        raise ModelError(
-            f"There is no model file {path}.", hint="Check `models.weights` in your configuration."
-        )
+        raise ModelError(f"There is no model file {path}.", hint="Check `models.weights` in your configuration.")
     stamp = cache / f"{path.name}.{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}.sha256"
     if stamp.is_file() and stamp.read_text(encoding="utf-8") == _stamp_text(path, weights):
         return path

@@ -152,4 +152,3 @@ def candidates(route: Route, *, forced: bool) -> list[StructureType]:
         return [route.structure]
     order = [route.structure, *([route.runner_up] if route.unsure else []), StructureType.CHUNK]
     return list(dict.fromkeys(order))
-

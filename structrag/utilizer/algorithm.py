@@ -10,13 +10,14 @@ from structrag.session import Session
 from structrag.structures.algorithm import Algorithm, Branch, Procedure, Step
 from structrag.types import Evidence, Structure, StructureType
 from structrag.utilizer.finding import Finding
-from structrag.utilizer.reading import load_prompt, read
+from structrag.utilizer.reading import classify, load_prompt, read
 
 _LONGEST_TRACE = 30
 _UNKNOWN = "unknown"
 _UNKNOWN_FROM = 0.6
 """The model must be this sure that the situation does not say, before tracing stops."""
-_SHOWN_STEPS = 40
+_OPERATIONS = ("after", "before", "situation", "detail")
+_READ_STEPS = 5
 
 
 class AlgorithmReasoner:
@@ -25,56 +26,44 @@ class AlgorithmReasoner:
     type = StructureType.ALGORITHM
 
     def reason(self, question: str, structure: Structure, session: Session) -> Finding:
-        """Choose an operation on the best procedure, execute it, and read the answer from the steps it gives."""
+        """Choose an operation, find the step by nearness, execute, and read the answer from the steps that gives."""
         assert isinstance(structure, Algorithm)
         procedure = structure.procedures[0]
-        operation, step = _operation(question, procedure, session)
-        session.note("operation", f"{operation} at step {step.number} of {procedure.title}")
+        operation = classify(question, "algorithm_operation", _OPERATIONS, session)
+        nearest = _nearest(question, procedure, session)
+        session.note("operation", f"{operation} at step {nearest[0].number} of {procedure.title}")
         if operation == "situation" and procedure.is_decision_tree:
             ended = _trace(question, procedure, session)
             if ended is not None:
                 return ended
-        items = list(_items(operation, step, procedure))
-        return read(question, items, session, stage="algorithm")
+        return read(question, list(_items(operation, nearest, procedure)), session, stage="algorithm")
 
 
-def _operation(question: str, procedure: Procedure, session: Session) -> tuple[str, Step]:
-    shown = procedure.steps[:_SHOWN_STEPS]
-    schema = {
-        "type": "object",
-        "properties": {
-            "operation": {"enum": ["situation", "after", "before", "look up"]},
-            "step": {"enum": [step.number for step in shown]},
-        },
-        "required": ["operation", "step"],
-        "additionalProperties": False,
-    }
-    prompt = Prompt(
-        stage="algorithm.operation",
-        system=load_prompt("algorithm_operation"),
-        user=f"{procedure.render()}\n\nQuestion: {question}",
-        schema=schema,
-        max_tokens=40,
-    )
-    reply = session.ask(prompt).data
-    return str(reply["operation"]), procedure.step(str(reply["step"]))
+def _nearest(question: str, procedure: Procedure, session: Session) -> list[Step]:
+    """The steps, nearest to the question first."""
+    rows = session.embedder.embed([question, *(step.text for step in procedure.steps)])
+    similarity = rows[1:] @ rows[0]
+    order = sorted(range(len(procedure.steps)), key=lambda i: -float(similarity[i]))
+    return [procedure.steps[i] for i in order]
 
 
-def _items(operation: str, step: Step, procedure: Procedure) -> Iterator[tuple[str, Evidence]]:
-    """The steps that an operation gives, best first, each with its number so that the number can be the answer."""
+def _items(operation: str, nearest: list[Step], procedure: Procedure) -> Iterator[tuple[str, Evidence]]:
+    """What an operation gives: steps, each with its number so that the number can be the answer, and prerequisites."""
     graph = procedure.graph()
-    numbers = [step.number]
+    number = nearest[0].number
     if operation == "after":
-        numbers = [*graph.successors(step.number), step.number]
+        numbers = [*graph.successors(number), number]
     elif operation == "before":
-        numbers = [*graph.predecessors(step.number), step.number]
+        numbers = [*graph.predecessors(number), number]
     else:
-        numbers = [step.number, *graph.predecessors(step.number), *graph.successors(step.number)]
-    for number in dict.fromkeys(numbers):
-        found = procedure.step(number)
-        yield f"Step {number}: {found.text}", found.evidence
-    if operation in ("before", "look up"):
-        for text, evidence in procedure.prerequisites:
+        # Where a detail or a branch stands is less certain: read the nearest few, in the order of the procedure.
+        chosen = {step.number for step in nearest[:_READ_STEPS]}
+        numbers = [step.number for step in procedure.steps if step.number in chosen]
+    for each in dict.fromkeys(numbers):
+        step = procedure.step(each)
+        yield f"Step {each}: {step.text}", step.evidence
+    if operation in ("before", "detail"):
+        for text, evidence in procedure.prerequisites[:_READ_STEPS]:
             yield f"Before step {procedure.steps[0].number}: {text}", evidence
 
 

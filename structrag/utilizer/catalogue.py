@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from structrag.models.chat import Prompt
 from structrag.session import Session
 from structrag.structures.catalogue import Catalogue, Member, Topic
 from structrag.types import Evidence, Structure, StructureType
 from structrag.utilizer.finding import NOTHING_FOUND, Finding
-from structrag.utilizer.reading import load_prompt, read_all
+from structrag.utilizer.reading import classify, read_all
 
-_SHOWN_DOCUMENTS = 20
-_SHOWN_SECTIONS = 8
-_SHOWN_MEMBERS = 16
+_SHOWN_MEMBERS = 12
+_ITEM_CHARACTERS = 280
 _SENTENCES_PER_DOCUMENT = 2
 _CANDIDATE_DOCUMENTS = 10
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """What to list: ``sections``, ``documents`` or ``statements``, of one document or of all."""
-
-    lists: str
-    document: Topic | None
-    section: str
-    count: bool
 
 
 class CatalogueReasoner:
@@ -34,18 +20,20 @@ class CatalogueReasoner:
     type = StructureType.CATALOGUE
 
     def reason(self, question: str, structure: Structure, session: Session) -> Finding:
-        """Plan with one call, collect by walking, and let a second call pick what fits where judgement is needed."""
+        """Decide what to list, collect it by walking, let the model pick what fits, and count by code."""
         assert isinstance(structure, Catalogue)
-        plan = _plan(question, structure, session)
-        where = plan.document.title if plan.document else f"all {len(structure.documents)} documents"
-        session.note("plan", f"{'count' if plan.count else 'list'} the {plan.lists} of {where}")
-        if plan.lists == "sections" and plan.document is not None and len(plan.document.children) > 1:
-            found = [(topic.title, topic.evidence) for topic in _sections(plan.document)]
-        elif plan.lists == "documents":
+        lists = classify(question, "catalogue_operation", ("sections", "documents", "statements"), session)
+        count = classify(question, "catalogue_count", ("number", "names"), session) == "number"
+        session.note("plan", f"{'count' if count else 'list'} {lists} over {len(structure.documents)} documents")
+        outlined = _outlined(question, structure, session) if lists == "sections" else None
+        if outlined is not None:
+            session.note("outline", outlined.title)
+            found = [(topic.title, topic.evidence) for topic in _sections(outlined)]
+        elif lists == "documents":
             found = read_all(question, _about(question, structure, session), session, stage="catalogue")
         else:
-            found = read_all(question, _statements(question, structure, plan, session), session, stage="catalogue")
-        return _finding(found, count=plan.count)
+            found = read_all(question, _statements(question, structure, session), session, stage="catalogue")
+        return _finding(found, count=count)
 
 
 def _finding(found: list[tuple[str, Evidence]], *, count: bool) -> Finding:
@@ -59,33 +47,11 @@ def _finding(found: list[tuple[str, Evidence]], *, count: bool) -> Finding:
     return Finding("; ".join(values), values, evidence)
 
 
-def _plan(question: str, catalogue: Catalogue, session: Session) -> _Plan:
-    documents = catalogue.documents[:_SHOWN_DOCUMENTS]
-    lines = []
-    for number, document in enumerate(documents, 1):
-        sections = "; ".join(topic.title for topic in _sections(document)[:_SHOWN_SECTIONS])
-        lines.append(f"{number}. {document.title}" + (f" [{sections}]" if sections else ""))
-    schema = {
-        "type": "object",
-        "properties": {
-            "list": {"enum": ["sections", "documents", "statements"]},
-            "document": {"type": "integer", "minimum": 0, "maximum": len(documents)},
-            "section": {"type": "string", "maxLength": 80},
-            "count": {"type": "boolean"},
-        },
-        "required": ["list", "document", "section", "count"],
-        "additionalProperties": False,
-    }
-    prompt = Prompt(
-        stage="catalogue.operation",
-        system=load_prompt("catalogue_operation"),
-        user="\n".join(lines) + f"\n\nQuestion: {question}",
-        schema=schema,
-        max_tokens=60,
-    )
-    reply = session.ask(prompt).data
-    number = int(reply["document"])
-    return _Plan(reply["list"], documents[number - 1] if number else None, reply["section"], reply["count"])
+def _outlined(question: str, catalogue: Catalogue, session: Session) -> Topic | None:
+    """The document whose headings the question asks for: the nearest by title, if it has several."""
+    nearest = _nearest(question, [document.title for document in catalogue.documents], session)
+    document = catalogue.documents[nearest[0]]
+    return document if len(_sections(document)) > 1 else None
 
 
 def _sections(document: Topic) -> tuple[Topic, ...]:
@@ -93,13 +59,17 @@ def _sections(document: Topic) -> tuple[Topic, ...]:
     return document.children[0].children if len(document.children) == 1 else document.children
 
 
-def _statements(question: str, catalogue: Catalogue, plan: _Plan, session: Session) -> list[tuple[str, Evidence]]:
-    """The members nearest to the question, in the order of the text, each below its heading."""
-    topics = [plan.document] if plan.document else list(catalogue.documents)
-    placed = [(topic, member) for document in topics for topic in document.walk() for member in topic.members]
-    wanted = f"{question} {plan.section}".strip()
-    nearest = _nearest(wanted, [f"{topic.title}: {member.text}" for topic, member in placed], session)[:_SHOWN_MEMBERS]
-    return [(f"{placed[i][0].title}: {placed[i][1].text}", placed[i][1].evidence) for i in sorted(nearest)]
+def _statements(question: str, catalogue: Catalogue, session: Session) -> list[tuple[str, Evidence]]:
+    """The members nearest to the question, in the order of the text, each below its document and heading."""
+    placed = [
+        (f"{document.title}, {topic.title}" if topic is not document else topic.title, member)
+        for document in catalogue.documents
+        for topic in document.walk()
+        for member in topic.members
+    ]
+    texts = [f"{heading}: {member.text}" for heading, member in placed]
+    nearest = _nearest(question, texts, session)[:_SHOWN_MEMBERS]
+    return [(texts[i][:_ITEM_CHARACTERS], placed[i][1].evidence) for i in sorted(nearest)]
 
 
 def _about(question: str, catalogue: Catalogue, session: Session) -> list[tuple[str, Evidence]]:
@@ -116,7 +86,7 @@ def _about(question: str, catalogue: Catalogue, session: Session) -> list[tuple[
     items = []
     for index in list(best)[:_CANDIDATE_DOCUMENTS]:
         said = " ".join(member.text for member in best[index])
-        items.append((f"{catalogue.documents[index].title}: {said}", best[index][0].evidence))
+        items.append((f"{catalogue.documents[index].title}: {said}"[:_ITEM_CHARACTERS], best[index][0].evidence))
     return items
 
 

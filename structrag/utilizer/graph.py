@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _BEAM = 6
-_MOST_FACTS = 12
-_DIRECT_FACTS = 5
+_MOST_FACTS = 10
+_STATEMENT_CHARACTERS = 240
+_DIRECT_FACTS = 4
 """Facts that are near to the question as a whole, beside those on the way: the plan may be wrong."""
 
 
@@ -45,7 +47,7 @@ class GraphReasoner:
         starts = named_in(question, structure)
         session.note("start", ", ".join(starts) or "no name of the graph is in the question")
         facts = _facts(structure, starts, hops, similarity)
-        items = [(fact.statement, fact.evidence) for fact in facts]
+        items = [(fact.statement[:_STATEMENT_CHARACTERS], fact.evidence) for fact in facts]
         if ask in ("list", "count"):
             found = read_all(question, items, session, stage="graph")
             return _listed(found, count=ask == "count")
@@ -153,7 +155,7 @@ def _way(graph: KnowledgeGraph, starts: list[str], finding: Finding) -> list[Fac
         for end in ends:
             if start != end and nx.has_path(undirected, start, end):
                 nodes = nx.shortest_path(undirected, start, end)
-                pairs = zip(nodes, nodes[1:], strict=False)
+                pairs = itertools.pairwise(nodes)
                 return [next(f for f in graph.facts_at(a) if b in (f.head, f.tail)) for a, b in pairs]
     return []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from importlib.resources import files
 
@@ -19,6 +20,26 @@ _MOST_ANSWERS = 20
 def load_prompt(name: str) -> str:
     """Return one of the utilizer's prompt files."""
     return files(__package__).joinpath("prompts", f"{name}.txt").read_text(encoding="utf-8").strip()
+
+
+def classify(question: str, name: str, words: Sequence[str], session: Session) -> str:
+    """Return the word that the model finds most likely for a question: one token, so it costs little.
+
+    Args:
+        question: What is asked.
+        name: The prompt file that explains the words; its examples stand beside it.
+        words: What to choose from; they differ in their first token.
+        session: The question's session.
+
+    Raises:
+        ModelOutputError: None of the words is likely.
+        ModelError: The model does not answer.
+    """
+    lines = files(__package__).joinpath("prompts", f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+    examples = tuple((f"Question: {e['question']}", str(e["word"])) for e in map(json.loads, lines))
+    prompt = Prompt(stage=name, system=load_prompt(name), user=f"Question: {question}", examples=examples)
+    shares = session.chat.choose(prompt, words, session.meter)
+    return max(words, key=lambda word: shares[word])
 
 
 def read(question: str, items: Sequence[tuple[str, Evidence]], session: Session, *, stage: str) -> Finding:

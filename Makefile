@@ -1,0 +1,53 @@
+# The everyday commands. `make demo` and `make test` set up everything they need on a fresh machine.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+CHECK := .check
+
+.PHONY: demo test test-slow check fix types contracts bench snapshots clean
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "StructRAG needs Python 3.11 or newer; try: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[local,formats]" --group dev
+	touch $(STAMP)
+
+demo: $(STAMP)  ## One question per structure over the shipped corpora, offline, with the embedded models
+	$(BIN)/structrag demo
+
+test: $(STAMP)  ## All tests but the slow ones; some use the real embedded model
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(STAMP)
+	$(BIN)/python -m pytest -m slow
+
+check: $(STAMP) types contracts  ## Everything CI checks, tests aside
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+fix: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# mypy and import-linter do not see through an editable install, so they check an installed copy.
+$(CHECK)/site: $(STAMP) $(shell git ls-files structrag router structures tui corpora '*.py')
+	rm -rf $(CHECK)
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --target $(CHECK)/site .
+	touch $(CHECK)/site
+
+types: $(CHECK)/site
+	cd $(CHECK)/site && MYPYPATH=. ../../$(BIN)/mypy --config-file ../../pyproject.toml -p structrag
+
+contracts: $(CHECK)/site
+	cd $(CHECK)/site && PYTHONPATH=. ../../$(BIN)/lint-imports --config ../../pyproject.toml
+
+bench: $(STAMP)  ## Long: accuracy on the shipped corpora's test questions (see bench/)
+	$(BIN)/python bench/corpora_accuracy.py --split test --out bench/results/corpora
+
+snapshots: $(STAMP)
+	$(BIN)/python bench/screenshots.py
+
+clean:
+	rm -rf $(VENV) $(CHECK) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,118 @@
+"""Let through one read-only SELECT over known tables and columns, and nothing else.
+
+What is allowed is listed, by kind of syntax node, so whatever SQL we did not think of is refused. The database
+that runs the query is locked as well (see `structrag.utilizer.table_database`): each of the two is enough alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sqlglot import exp
+
+Catalog = Mapping[str, Mapping[str, str]]
+"""For each table its columns with their SQL types."""
+
+_LONGEST = 2000
+_SYNTAX = (
+    "Select From Join Where Group Having Order Ordered Limit Offset Distinct With CTE Subquery Union Intersect "
+    "Except Table TableAlias Column Identifier Alias Star Literal Boolean Null Paren Tuple Var DataType DataTypeParam "
+    "Interval And Or Not Neg EQ NEQ GT GTE LT LTE Is In Between Like ILike Exists Case If Add Sub Mul Div IntDiv "
+    "Mod DPipe Cast TryCast Window WindowSpec Filter"
+)
+_FUNCTIONS = (
+    "Count CountIf Sum Avg Min Max Median Mode Stddev StddevPop StddevSamp Variance VariancePop PercentileCont "
+    "PercentileDisc ArgMax ArgMin First Last AnyValue IgnoreNulls RowNumber Rank DenseRank Lag Lead FirstValue LastValue "
+    "Lower Upper Trim Length Substring Left Right Replace Concat Contains StartsWith EndsWith StrPosition SplitPart "
+    "RegexpLike RegexpExtract RegexpReplace Abs Round Floor Ceil Sqrt Pow Greatest Least Coalesce Nullif Sign "
+    "Year Month Day Quarter Week DayOfWeek DayOfYear Extract DateDiff DateSub DateAdd DateTrunc TimestampTrunc "
+    "DateFromParts TimeToStr StrToTime Date ToChar TsOrDsToDate"
+)
+_OTHER_FUNCTIONS = frozenset(("date_part", "datepart", "strip_accents", "age"))
+
+
+class RefusedSqlError(ValueError):
+    """The SQL is not a query that we run; the message says why, for the model to correct it."""
+
+
+def guard(sql: str, catalog: Catalog) -> exp.Query:
+    """Return the query with every column bound to its table, ready to run.
+
+    Raises:
+        RefusedSqlError: It is not exactly one SELECT over the catalog's tables and columns.
+    """
+    from sqlglot.errors import SqlglotError
+    from sqlglot.optimizer.qualify import qualify
+
+    query = _parse(sql)
+    for node in query.walk():
+        _refuse_unknown(node)
+    _refuse_tables(query, catalog)
+    try:
+        qualified = qualify(
+            query,
+            schema={table: dict(columns) for table, columns in catalog.items()},
+            dialect="duckdb",
+            quote_identifiers=True,
+        )
+    except SqlglotError as error:
+        raise RefusedSqlError(_explain(str(error), catalog)) from error
+    return qualified  # type: ignore[return-value]
+
+
+def _parse(sql: str) -> exp.Query:
+    from sqlglot import exp, parse
+    from sqlglot.errors import SqlglotError
+
+    if len(sql) > _LONGEST:
+        raise RefusedSqlError(f"The SQL is longer than {_LONGEST} characters.")
+    try:
+        statements = [statement for statement in parse(sql, read="duckdb") if statement is not None]
+    except (SqlglotError, RecursionError) as error:
+        raise RefusedSqlError(f"The SQL cannot be parsed: {str(error).splitlines()[0]}") from error
+    if len(statements) != 1:
+        raise RefusedSqlError(f"There must be exactly one statement, not {len(statements)}.")
+    query = statements[0]
+    if not isinstance(query, (exp.Select, exp.SetOperation)):
+        raise RefusedSqlError(f"Only SELECT is allowed, not {type(query).__name__.upper()}.")
+    return query
+
+
+@cache
+def _allowed() -> tuple[type[exp.Expression], ...]:
+    from sqlglot import exp
+
+    return tuple(getattr(exp, name) for name in f"{_SYNTAX} {_FUNCTIONS}".split() if hasattr(exp, name))
+
+
+def _refuse_unknown(node: exp.Expression) -> None:
+    from sqlglot import exp
+
+    if isinstance(node, exp.Anonymous):
+        if node.name.lower() not in _OTHER_FUNCTIONS:
+            raise RefusedSqlError(f"The function {node.name} is not allowed.")
+    elif type(node) not in _allowed():
+        name = node.sql_name() if isinstance(node, exp.Func) else type(node).__name__.upper()
+        raise RefusedSqlError(f"{name} is not allowed here.")
+    if isinstance(node, exp.With) and node.recursive:
+        raise RefusedSqlError("WITH RECURSIVE is not allowed.")
+
+
+def _refuse_tables(query: exp.Query, catalog: Catalog) -> None:
+    from sqlglot import exp
+
+    known = {name.lower() for name in catalog} | {cte.alias.lower() for cte in query.find_all(exp.CTE)}
+    for table in query.find_all(exp.Table):
+        # A function in the place of a table is no Identifier; a name with a dot reaches outside the catalog.
+        is_plain = isinstance(table.this, exp.Identifier) and not table.db and not table.catalog
+        if not is_plain or table.name.lower() not in known:
+            names = ", ".join(catalog)
+            raise RefusedSqlError(f"There is no table {table.sql('duckdb')!r}. The tables are: {names}.")
+
+
+def _explain(error: str, catalog: Catalog) -> str:
+    columns = "; ".join(f"{table}: {', '.join(columns)}" for table, columns in catalog.items())
+    return f"{error.splitlines()[0].removesuffix('.')}. The columns are: {columns}."
