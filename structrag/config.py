@@ -12,10 +12,10 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from structrag.errors import ConfigError
 
@@ -38,7 +38,9 @@ class ModelSettings(_Section):
     """The environment variable that holds the key for `base_url`."""
     weights: str = ""
     """Where the embedded model's file comes from: empty (installed parts), a URL, or a path."""
-    cache: Path = Field(default_factory=lambda: platformdirs.user_cache_path("structrag") / "models")
+    cache: Annotated[Path, AfterValidator(Path.expanduser)] = Field(
+        default_factory=lambda: platformdirs.user_cache_path("structrag") / "models"
+    )
     """The folder where model files are kept."""
     embedder: str = "embedded"
     """`embedded`, a sentence-transformers folder, or a LangChain provider string (`openai:text-embedding-3-small`)."""
@@ -61,6 +63,12 @@ class RetrievalSettings(_Section):
     """Chunks that the chunk structure holds."""
     documents: int = Field(default=16, ge=1, le=500)
     """Documents that a table, graph, algorithm or catalogue is built from."""
+
+    @model_validator(mode="after")
+    def _overlap_is_part_of_a_chunk(self) -> RetrievalSettings:
+        if self.overlap >= self.chunk_size:
+            raise ValueError("overlap must be less than chunk_size")
+        return self
 
 
 class RouterSettings(_Section):
@@ -113,6 +121,8 @@ def load_settings(folder: Path | None = None, flags: Mapping[str, Any] | None = 
     from_env = _read_environment()
     from_flags = _nest(flags or {})
     sources = [("flag", from_flags), ("environment", from_env), (str(path), from_file)]
+    for source, data in sources:
+        _require_sections(data, source)
     merged = _merge(_merge(from_file, from_env), from_flags)
     try:
         settings = Settings.model_validate(merged)
@@ -123,7 +133,7 @@ def load_settings(folder: Path | None = None, flags: Mapping[str, Any] | None = 
 
 def _read_file(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors write a byte order mark
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
     except OSError as error:
@@ -142,8 +152,8 @@ def _read_environment() -> dict[str, Any]:
 def _nest(flat: Mapping[str, Any]) -> dict[str, Any]:
     nested: dict[str, Any] = {}
     for dotted, value in flat.items():
-        section, _, key = dotted.partition(".")
-        if key:
+        section, dot, key = dotted.partition(".")
+        if dot:
             nested.setdefault(section, {})[key] = value
         else:
             nested[section] = value
@@ -156,6 +166,12 @@ def _merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
         merged[key] = {**merged[key], **value} if both else value
     return merged
+
+
+def _require_sections(data: Mapping[str, Any], source: str) -> None:
+    for section in Settings.model_fields:
+        if not isinstance(data.get(section, {}), dict):
+            raise ConfigError(f"{source}: {section} is a section of settings, not a setting (got {data[section]!r}).")
 
 
 def _leaves(settings: Settings) -> Iterator[tuple[str, str, Any]]:
@@ -180,7 +196,13 @@ def _explain(error: ValidationError, sources: list[tuple[str, dict[str, Any]]]) 
     )
     if first["type"] != "extra_forbidden":
         return ConfigError(f"{source}: the setting {dotted} is wrong: {first['msg']} (got {first['input']!r}).")
-    known = [f"{s}.{k}" for s, k, _ in _leaves(Settings())]
-    close = difflib.get_close_matches(dotted, known, n=1)
-    hint = f"Did you mean {close[0]}?" if close else "`structrag config show` lists all settings."
-    return ConfigError(f"{source}: there is no setting {dotted}.", hint=hint)
+    if not key and isinstance(first["input"], dict):  # an unknown section
+        dotted = ".".join([dotted, *list(first["input"])[:1]])
+    return ConfigError(f"{source}: there is no setting {dotted}.", hint=_suggestion(dotted))
+
+
+def _suggestion(dotted: str) -> str:
+    by_key = {key: f"{section}.{key}" for section, key, _ in _leaves(Settings())}
+    close = difflib.get_close_matches(dotted, by_key.values(), n=1)
+    close = close or [by_key[k] for k in difflib.get_close_matches(dotted.rpartition(".")[2], by_key, n=1)]
+    return f"Did you mean {close[0]}?" if close else "`structrag config show` lists all settings."

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,13 +66,27 @@ class UsageMeter:
         self._calls = self._cached = self._prompt = self._completion = 0
         self._model_seconds = 0.0
 
-    def require_budget(self) -> None:
-        """Check before each call that there is budget left for it.
+    @contextmanager
+    def call(self) -> Iterator[None]:
+        """Count the call made inside; one that fails is not counted.
+
+        It is counted before it is made, so that parallel calls do not exceed the budget together.
 
         Raises:
             BudgetExceededError: The calls, tokens or seconds are spent.
         """
-        spent = self.snapshot()
+        with self._lock:
+            self._require_budget()
+            self._calls += 1
+        try:
+            yield
+        except BaseException:
+            with self._lock:
+                self._calls -= 1
+            raise
+
+    def _require_budget(self) -> None:
+        spent = self._spent()
         for unit, limit, used in (
             ("calls", self.budget.calls, spent.calls),
             ("tokens", self.budget.tokens, spent.tokens),
@@ -82,10 +98,9 @@ class UsageMeter:
                     hint=f"Raise `budget.{unit}`, or narrow the question with --scope.",
                 )
 
-    def record_call(self, *, prompt_tokens: int, completion_tokens: int, seconds: float) -> None:
-        """Count one call that reached the model."""
+    def record_tokens(self, *, prompt_tokens: int, completion_tokens: int, seconds: float) -> None:
+        """Count what a call used."""
         with self._lock:
-            self._calls += 1
             self._prompt += prompt_tokens
             self._completion += completion_tokens
             self._model_seconds += seconds
@@ -98,11 +113,14 @@ class UsageMeter:
     def snapshot(self) -> Usage:
         """Return what has been spent so far."""
         with self._lock:
-            return Usage(
-                calls=self._calls,
-                cached=self._cached,
-                prompt_tokens=self._prompt,
-                completion_tokens=self._completion,
-                seconds=time.monotonic() - self._started,
-                model_seconds=self._model_seconds,
-            )
+            return self._spent()
+
+    def _spent(self) -> Usage:
+        return Usage(
+            calls=self._calls,
+            cached=self._cached,
+            prompt_tokens=self._prompt,
+            completion_tokens=self._completion,
+            seconds=time.monotonic() - self._started,
+            model_seconds=self._model_seconds,
+        )

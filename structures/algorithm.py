@@ -82,12 +82,14 @@ class Procedure:
 
         graph: nx.DiGraph[str] = nx.DiGraph()
         numbers = [step.number for step in self.steps]
+        is_decision_tree = self.is_decision_tree
         graph.add_nodes_from(numbers)
         for step, following in zip(self.steps, [*numbers[1:], None], strict=True):
             for branch in step.branches:
                 if branch.target in numbers:
                     graph.add_edge(step.number, branch.target, condition=branch.condition)
-            if following is not None and not _always_leaves(step) and not graph.has_edge(step.number, following):
+            leaves = _always_leaves(step, is_decision_tree=is_decision_tree)
+            if following is not None and not leaves and not graph.has_edge(step.number, following):
                 graph.add_edge(step.number, following, condition="")
         return graph
 
@@ -98,10 +100,13 @@ class Procedure:
         return "\n".join([*head, *(f"{step.number}. {' '.join(step.text.split())}" for step in self.steps)])
 
 
-def _always_leaves(step: Step) -> bool:
+def _always_leaves(step: Step, *, is_decision_tree: bool) -> bool:
     """Whether one of the step's branches is always taken, so that the next line is not the next step."""
     conditions = {branch.condition for branch in step.branches}
-    return {"yes", "no"} <= conditions or any(not b.condition for b in step.branches)
+    if not ({"yes", "no"} <= conditions or "" in conditions):
+        return False
+    # In a plain procedure the next step follows what is done under a condition, unless that leads elsewhere.
+    return is_decision_tree or len(step.branches) == 1 or all(branch.target for branch in step.branches)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ be read in order too; its sentences are steps that follow one another.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 
 from structrag.structures.algorithm import Branch, Procedure, Step
 
@@ -21,12 +22,20 @@ from structrag.corpus.markup import (
 )
 from structrag.types import Evidence, SourceDocument, Span
 
+_NUMBER = r"(\d+(?:\.\d+)*[a-z]?)"
+_LEADS = r"(?:->|→|=>|:)"
 _CLAUSE = re.compile(
-    r"\n\s*(?=[-*•]\s|[*_]*(?:yes|no)\b)|(?<=[.?!*_])\s+(?=(?:if|otherwise|on all other)\b)", re.IGNORECASE
+    r"\n[ \t]*(?=[-*•]\s|[*_]*(?:yes|no)\b)"
+    r"|(?<=[.?!;*_])\s+(?=(?:if|otherwise|on all other)\b)"
+    rf"|(?<=[.?!;,])\s+(?=otherwise\b|if\s+(?:yes|no|so|not)\b|(?:yes|no)\s*{_LEADS})",
+    re.IGNORECASE,
 )
 _YES_NO = re.compile(
-    r"^(?:[-*•]\s+)?(?:if\s+)?[*_]*(yes|no)[*_]*\s*(?:->|→|=>|:|,|–)\s*(.+)$", re.IGNORECASE | re.DOTALL
+    rf"^(?:[-*•]\s+)?[*_]*(?:if\s+)?[*_]*(yes|no|(?<=if )(?:so|not))[*_]*"
+    rf"(?:\s*(?:{_LEADS}|,|–)\s*|\s+(?=(?:go|continue|skip|return|proceed|jump|stop)\b))(.+)$",
+    re.IGNORECASE | re.DOTALL,
 )
+_YES_OR_NO = {"yes": "yes", "so": "yes", "no": "no", "not": "no"}
 _BULLET = re.compile(r"^[-*•]\s+([^:\n]{2,90}):\s+(.+)$", re.DOTALL)
 _CONDITION = re.compile(r"^(?:if|unless)\s+([^,]{3,120}),\s*(.+)$", re.IGNORECASE | re.DOTALL)
 _JUMP_WHEN = re.compile(
@@ -34,14 +43,27 @@ _JUMP_WHEN = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _OTHERWISE = re.compile(r"^(?:otherwise|on all other \w+),?\s*(.+)$", re.IGNORECASE | re.DOTALL)
+# "Turn the dial to 5" and "continue heating to 80 °C" are no jumps: a bare number must end its clause.
+_BARE = rf"{_NUMBER}(?=\s*(?:[.,;:()]|$)|\s+(?:and|or|if|when|unless|until)\b)"
 _TARGET = re.compile(
     r"\b(?:go|return|turn|skip|continue|move|jump|proceed)\b[^.;\n]{0,24}?"
-    r"\b(?:step|question|point|to|with)\s+(\d+(?:\.\d+)*)\b"
-    r"|^(\d+(?:\.\d+)*)\b",
+    rf"\b(?:step|question|point)\s+{_NUMBER}\b"
+    r"|\b(?:go|return|skip|continue|jump|proceed)(?:\s+(?:on|back|straight|ahead|directly))*"
+    rf"\s+(?:to|with|at)\s+{_BARE}"
+    rf"|^(?:(?:step|question|point)\s+)?{_BARE}",
     re.IGNORECASE,
 )
 _TERMINAL_LABEL = re.compile(r"\(final\b", re.IGNORECASE)
 _DECISION_SHARE = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """What the text shows around the steps, read once for all procedures of a document."""
+
+    headings: list[MarkupHeading]
+    items: list[tuple[int, int]]
+    sentences: list[tuple[int, int]]
 
 
 def parse_procedures(document: SourceDocument) -> list[Procedure]:
@@ -49,14 +71,17 @@ def parse_procedures(document: SourceDocument) -> list[Procedure]:
 
     Numbering that starts again starts a new procedure. Bulleted lines above the first step are its prerequisites.
     """
-    groups = list(_groups(parse_steps(document.text)))
+    text = document.text
+    groups = list(_groups(parse_steps(text)))
     if not groups:
         return _prose(document)
-    headings = parse_headings(document.text)
+    layout = _Layout(
+        parse_headings(text), [(item.start, item.end) for item in parse_list_items(text)], split_sentences(text)
+    )
     procedures: list[Procedure] = []
     previous_end = 0
     for group in groups:
-        procedures.append(_procedure(document, group, headings, previous_end))
+        procedures.append(_procedure(document, group, layout, previous_end))
         previous_end = group[-1].end
     return procedures
 
@@ -64,9 +89,10 @@ def parse_procedures(document: SourceDocument) -> list[Procedure]:
 def parse_branches(text: str) -> tuple[Branch, ...]:
     """Return the ways out that a step's text names: yes and no, conditions, and jumps to other steps."""
     branches: list[Branch] = []
-    for clause in _CLAUSE.split(text.strip()):
+    for clause in _CLAUSE.split(text.replace("**", "").replace("__", "").strip()):
         branch = _branch(clause.strip())
-        if branch is not None:
+        if branch is not None and (branch.condition or branch.target or branches):
+            # "Otherwise" without a condition before it only warns: "Close the lid, otherwise it splashes."
             branches.append(branch)
         elif branches and branches[-1].target is None and branches[-1].condition:
             last = branches[-1]
@@ -82,17 +108,25 @@ def _branch(clause: str) -> Branch | None:
         found = pattern.match(clause)
         if found:
             condition = found[1].strip()
-            condition = condition.lower() if pattern is _YES_NO else condition
-            return _leading_to(condition, found[2])
+            return _leading_to(_YES_OR_NO[condition.lower()] if pattern is _YES_NO else condition, found[2])
     jump = _TARGET.search(clause)
-    return Branch("", jump[1] or jump[2]) if jump and jump[1] else None
+    return Branch("", jump[1] or jump[2]) if jump and not jump[3] else None
 
 
 def _leading_to(condition: str, action: str) -> Branch:
-    action = re.sub(r"\s+END$", "", action.strip()).replace("*", "").strip("_ ")
+    action = re.sub(r"\s+END$", "", action.strip()).replace("*", "").strip("_ ,;")
     jump = _TARGET.search(action)
-    target = (jump[1] or jump[2]) if jump else None
+    target = next(filter(None, jump.groups())) if jump else None
     return Branch(condition, target, " ".join(action.split()))
+
+
+def _within(branches: Sequence[Branch], numbers: Collection[str]) -> Iterator[Branch]:
+    """Yield the branches; where one leads to a step of another document, its words are the outcome."""
+    for branch in branches:
+        if branch.target is None or branch.target in numbers:
+            yield branch
+        elif branch.outcome:
+            yield Branch(branch.condition, None, branch.outcome)
 
 
 def _groups(steps: Sequence[MarkupStep]) -> Iterator[list[MarkupStep]]:
@@ -111,9 +145,10 @@ def _starts_again(step: MarkupStep, group: Sequence[MarkupStep]) -> bool:
 
 
 def _procedure(
-    document: SourceDocument, group: Sequence[MarkupStep], headings: Sequence[MarkupHeading], previous_end: int
+    document: SourceDocument, group: Sequence[MarkupStep], layout: _Layout, previous_end: int
 ) -> Procedure:
-    deciding = [parse_branches(document.text[step.start : step.end]) for step in group]
+    numbers = {step.number for step in group}
+    deciding = [tuple(_within(parse_branches(document.text[step.start : step.end]), numbers)) for step in group]
     decides = sum({"yes", "no"} <= {b.condition for b in bs} for bs in deciding)
     is_decision_tree = decides >= _DECISION_SHARE * len(group)
     steps = []
@@ -125,9 +160,9 @@ def _procedure(
         steps.append(Step(mark.number, mark.text, _evidence(document, mark.start, mark.end), ways))
     return Procedure(
         document_id=document.id,
-        title=_title(document, headings, group[0].start),
+        title=_title(document, layout.headings, group[0].start),
         steps=tuple(steps),
-        prerequisites=tuple(_prerequisites(document, previous_end, group[0].start)),
+        prerequisites=tuple(_prerequisites(document, layout, previous_end, group[0].start)),
     )
 
 
@@ -136,10 +171,12 @@ def _title(document: SourceDocument, headings: Sequence[MarkupHeading], start: i
     return " – ".join([document.title, *above[-1:]])
 
 
-def _prerequisites(document: SourceDocument, start: int, end: int) -> Iterator[tuple[str, Evidence]]:
-    listed = [(i.start, i.end) for i in parse_list_items(document.text) if start <= i.start < end]
-    sentences = split_sentences(document.text, start, end)
-    told = [span for span in sentences if _names_condition(document.text[slice(*span)])]
+def _prerequisites(
+    document: SourceDocument, layout: _Layout, start: int, end: int
+) -> Iterator[tuple[str, Evidence]]:
+    listed = [span for span in layout.items if start <= span[0] < end]
+    above = [span for span in layout.sentences if start <= span[0] < end]
+    told = [span for span in above if _names_condition(document.text[slice(*span)])]
     for first, last in listed or told:
         yield document.text[first:last].lstrip("-*• "), _evidence(document, first, last)
 

@@ -366,29 +366,55 @@ def test_demo_questions_cover_the_structures_and_come_from_the_dev_split() -> No
         assert record["structure"] == item.expected
 
 
-def test_demo_asks_every_question_and_sums_up(shell: Shell) -> None:
-    shell.script = {"Question:": NOT_FOUND}
-    result = shell("demo", "--json")
-    assert result.exit_code == 0, result.stderr
-    (document,) = json_lines(result)
-    assert [entry["expected"] for entry in document["questions"]] == [str(item.expected) for item in QUESTIONS]
-    assert [entry["answer"]["route"]["router"] for entry in document["questions"]] == ["stub"] * len(QUESTIONS)
-    spent = [entry["answer"]["usage"]["calls"] for entry in document["questions"]]
-    assert document["usage"]["calls"] == sum(spent)
-    assert sorted(path.name for path in shell.folder.iterdir()) == sorted({item.corpus for item in QUESTIONS})
+def read_first_item(prompt: str) -> dict[str, Any]:
+    """Answer with the first words of the first item, which it supports whatever was retrieved."""
+    first = next(line for line in prompt.splitlines() if line.startswith("[1] "))
+    return {"item": 1, "answer": " ".join(first.split()[1:5])}
 
 
-def test_demo_for_people_ends_with_a_summary_and_indexes_once(shell: Shell) -> None:
-    shell.script = {"Question:": NOT_FOUND}
-    first = shell("demo")
-    assert "\nSummary\n" in first.stdout
-    assert first.stdout.count("The documents do not say.") == len(QUESTIONS)
+@pytest.fixture(scope="module")
+def first_demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    """The demo's first run, whose indexed corpora the other tests of it use."""
+    shell = Shell(tmp_path_factory.mktemp("demo"))
+    shell.script = {f"Question: {QUESTIONS[-1].question}": read_first_item, "Question:": NOT_FOUND}
+    return shell.folder, shell("demo")
+
+
+def test_demo_shows_each_answer_and_ends_with_a_summary(first_demo: tuple[Path, Result]) -> None:
+    folder, result = first_demo
+    assert result.exit_code == 0, result.output
+    answers, summary = result.stdout.split("\nSummary\n")
+    assert answers.count("The documents do not say.") == len(QUESTIONS) - 1
+    grounded = [line.split("chunk")[-1].split()[0] for line in summary.splitlines() if " chunk " in line]
+    assert sorted(grounded) == ["no"] * (len(QUESTIONS) - 1) + ["yes"]
+    assert f"\nTogether: {len(QUESTIONS)} calls" in summary
+    assert sorted(path.name for path in folder.iterdir()) == sorted({item.corpus for item in QUESTIONS})
+
+
+def test_demo_indexes_once_and_says_so_on_stderr(first_demo: tuple[Path, Result]) -> None:
+    folder, first = first_demo
+    corpora = {item.corpus for item in QUESTIONS}
     assert "Corpus companies: " in first.stderr
     assert " 0 of them indexed now" not in first.stderr
-    assert shell("demo").stderr.count(" 0 of them indexed now") == len({item.corpus for item in QUESTIONS})
+    again = Shell(folder)
+    again.script = {"Question:": NOT_FOUND}
+    assert again("demo").stderr.count(" 0 of them indexed now") == len(corpora)
 
 
-def test_demo_goes_on_after_a_reply_that_cannot_be_used(shell: Shell) -> None:
+def test_demo_json_leaves_the_choice_to_the_router(first_demo: tuple[Path, Result]) -> None:
+    shell = Shell(first_demo[0])
+    shell.script = {"Question:": NOT_FOUND}
+    result = shell("demo", "--json")
+    assert result.exit_code == 0, result.output
+    (document,) = json_lines(result)
+    entries = document["questions"]
+    assert [entry["expected"] for entry in entries] == [str(item.expected) for item in QUESTIONS]
+    assert [entry["answer"]["route"]["router"] for entry in entries] == ["stub"] * len(QUESTIONS)
+    assert document["usage"]["calls"] == sum(entry["answer"]["usage"]["calls"] for entry in entries) > 0
+
+
+def test_demo_goes_on_after_a_reply_that_cannot_be_used(first_demo: tuple[Path, Result]) -> None:
+    shell = Shell(first_demo[0])
     bad = f"Question: {QUESTIONS[0].question}"
     shell.script = {bad: ModelOutputError("Not JSON.", reply="x"), "Question:": NOT_FOUND}
     result = shell("demo", "--json")
@@ -397,6 +423,18 @@ def test_demo_goes_on_after_a_reply_that_cannot_be_used(shell: Shell) -> None:
     assert document["questions"][0]["answer"] is None
     assert document["questions"][0]["error"]
     assert all(entry["answer"] for entry in document["questions"][1:])
+
+
+def test_shipped_corpora_are_complete() -> None:
+    corpora = shipped()
+    assert [corpus.name for corpus in corpora] == sorted({corpus.name for corpus in corpora})
+    assert {item.corpus for item in QUESTIONS} <= {corpus.name for corpus in corpora}
+    for corpus in corpora:
+        assert corpus.title
+        assert corpus.description
+        manifest = json.loads((corpus.folder.parent / "manifest.json").read_text(encoding="utf-8"))
+        listed = {document["path"] for document in manifest["documents"]}
+        assert listed == {file.name for file in corpus.folder.iterdir()}
 
 
 # the terminal UI

@@ -87,7 +87,7 @@ EVENTS: list[tuple[Event, str]] = [
     ),
     (
         RouteChosen(make_route(), StructureType.GRAPH, overridden=True),
-        "Structure graph, as asked (the router says table, 50%)",
+        "Structure graph, as asked",
     ),
     (BuildProgressed(StructureType.TABLE, 1, 3, "from cache"), "Building the table: 1 of 3 documents, from cache"),
     (StructureBuilt(Passages("x")), "Built the chunk"),
@@ -124,6 +124,12 @@ def test_route_bars_are_in_the_order_of_their_probabilities() -> None:
 
 def test_a_sure_route_is_not_called_unsure() -> None:
     assert "unsure" not in route_view(make_route()).plain
+
+
+def test_a_fixed_route_has_no_runner_up() -> None:
+    shares = {structure: float(structure is StructureType.GRAPH) for structure in StructureType}
+    title = route_view(Route("q", shares, unsure=False, router="fixed:graph")).plain.splitlines()[0]
+    assert title == "Route  graph  (fixed:graph, 0 ms)"
 
 
 def test_route_says_when_another_structure_answered() -> None:

@@ -23,7 +23,18 @@ _PIECES = st.sampled_from(
     [
         *("# Title", "## Step 2: go", "Title\n===", "Sub\n---", "```", "~~~", "---", "|", "| a | b |", "| --- | --- |"),
         *("|-|", "a | b", "x \\| y", "1. one", "2) two", "3.2 Open", "Step 4 (why): z", "- dot", "* star", "• •"),
-        *("", " ", "\n", "   indented", "\t", "Dr. K. Moor left. He", "e.g. 3.5 m!", "你好。再见。", "CAPITALS", "\x0b\u2028"),
+        *(
+            "",
+            " ",
+            "\n",
+            "   indented",
+            "\t",
+            "Dr. K. Moor left. He",
+            "e.g. 3.5 m!",
+            "你好。再见。",
+            "CAPITALS",
+            "\x0b\u2028",
+        ),
     ]
 )
 documents = st.one_of(st.lists(_PIECES, max_size=14).map("\n".join), st.text(max_size=80))
@@ -115,7 +126,15 @@ class TestHeadings:
 
     @pytest.mark.parametrize(
         "text",
-        ["```\n# comment\n```", "#hashtag", "one\ntwo\n---\nthree", "- item\n---\nx", "a | b\n---\nx", "#\n\nx\ny", "~~~\n# x"],
+        [
+            "```\n# comment\n```",
+            "#hashtag",
+            "one\ntwo\n---\nthree",
+            "- item\n---\nx",
+            "a | b\n---\nx",
+            "#\n\nx\ny",
+            "~~~\n# x",
+        ],
         ids=["fenced", "hashtag", "rule under a paragraph", "rule under an item", "row", "no title", "unclosed fence"],
     )
     def test_what_is_no_heading(self, text: str) -> None:
@@ -126,7 +145,11 @@ class TestHeadings:
             "x" * 60 + "\n\nA sentence.\n\n1. Purpose\n\nWhy we do it.\n\nThe end"
         )
         found = parse_headings(text)
-        assert [(h.level, h.title) for h in found] == [(1, "SAFETY FIRST!"), (2, "Putting the lock on"), (2, "1. Purpose")]
+        assert [(h.level, h.title) for h in found] == [
+            (1, "SAFETY FIRST!"),
+            (2, "Putting the lock on"),
+            (2, "1. Purpose"),
+        ]
         assert not any(h.is_markdown for h in found)
         assert parse_headings("# Marked\n\nPutting the lock on\n\nTell.")[0].title == "Marked"
         assert len(parse_headings("# Marked\n\nPutting the lock on\n\nTell.")) == 1

@@ -40,8 +40,8 @@ def _sentence(event: Event) -> str:
         case PassagesRetrieved(passages=passages):
             documents = {passage.span.document_id for passage in passages}
             return f"Retrieved {len(passages)} passages from {len(documents)} documents"
-        case RouteChosen(route=route, structure_type=chosen, overridden=True):
-            return f"Structure {chosen}, as asked (the router says {route.structure}, {route.confidence:.0%})"
+        case RouteChosen(structure_type=chosen, overridden=True):
+            return f"Structure {chosen}, as asked"
         case RouteChosen(route=route, structure_type=chosen):
             unsure = ", unsure" if route.unsure else ""
             return f"Route {chosen} ({route.confidence:.0%}{unsure}), runner-up {route.runner_up}"

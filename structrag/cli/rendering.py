@@ -58,7 +58,9 @@ def route_view(route: Route, *, answered_by: StructureType | None = None) -> Tex
         route: The route.
         answered_by: The structure that gave the answer, where that may be another than the route's.
     """
-    title = Text.assemble(("Route", "bold"), f"  {route.structure}, runner-up {route.runner_up}")
+    title = Text.assemble(("Route", "bold"), f"  {route.structure}")
+    if route.probabilities[route.runner_up]:
+        title.append(f", runner-up {route.runner_up}")
     if route.unsure:
         title.append("; unsure", style="yellow")
     if answered_by not in (None, route.structure):

@@ -16,6 +16,8 @@ _HEADING = re.compile(r" {0,3}#{1,6}(?:[ \t]|$)")
 _NUMBERED = re.compile(rf"[ \t]*{_BOLD}?(\d{{1,3}}(?:\.\d{{1,3}}){{0,4}})[.)](?:{_BOLD})?(?:[ \t]+|$)")
 # "3.2 Open the valve", which only its capital tells from "3.2 million people".
 _SECTION_NUMBERED = re.compile(rf"[ \t]*{_BOLD}?(\d{{1,3}}(?:\.\d{{1,3}}){{1,4}})(?:{_BOLD})?[ \t]+(?=\S)")
+# " 1  Is the lamp lit?": two spaces set the number off where no dot does.
+_SET_OFF_NUMBERED = re.compile(r"[ \t]*(\d{1,3})(?: {2,}|\t)(?=[A-Z])")
 # "Step 3: …", "### Step 3", "**Step 3 (final advice):** …"
 _STEP = re.compile(
     rf"[ \t]*(#{{1,6}}[ \t]+)?{_BOLD}?step[ \t]+((?>\d{{1,3}}(?:\.\d{{1,3}})*[a-z]?))(?!\w)", re.IGNORECASE
@@ -125,7 +127,7 @@ def _step_mark(line: Line) -> ItemMark | None:
 
 
 def _number_mark(line: Line) -> ItemMark | None:
-    found = _NUMBERED.match(line.text)
+    found = _NUMBERED.match(line.text) or _SET_OFF_NUMBERED.match(line.text)
     if found is None:
         found = _SECTION_NUMBERED.match(line.text)
         first = next((c for c in line.text[found.end() :] if c.isalnum()), "") if found else ""

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 from structrag.corpus.lines import trim
 from structrag.types import SourceDocument, Span
 
 CHUNK_SIZE = 700
 OVERLAP = 80
-# Tried in this order, the next where a piece is still too long. All keep their characters in the pieces.
-_SEPARATORS = (
-    r"\n(?=#{1,6} )",  # before a heading
-    r"\n\s*\n",
-    r"\n",
-    r"(?<=[.!?…])\s(?=\S)",  # between sentences
-    r"\s",
-    "",
-)
+_BEFORE_HEADING = r"\n(?=#{1,6} )"
+_BLANK_LINES = r"\n\s*\n"
+# Tried in this order, the next where a piece is still too long.
+_SEPARATORS = (_BEFORE_HEADING, _BLANK_LINES, r"\n", r"(?<=[.!?…])\s(?=\S)", r"\s", "")
+_NEW_TOPIC = re.compile(f"{_BEFORE_HEADING}|{_BLANK_LINES}")
+_SPACE = re.compile(r"\s")
 
 
 def split(document: SourceDocument, *, chunk_size: int = CHUNK_SIZE, overlap: int = OVERLAP) -> list[Span]:
@@ -24,30 +23,39 @@ def split(document: SourceDocument, *, chunk_size: int = CHUNK_SIZE, overlap: in
     Args:
         document: What to divide.
         chunk_size: The most characters of a chunk.
-        overlap: The most characters that a chunk repeats of the one before.
+        overlap: The most characters that a chunk repeats of the one before, where the cut runs through a
+            paragraph or a list; a chunk that begins with a heading or a paragraph repeats nothing.
 
     Raises:
         ValueError: The sizes make no sense.
     """
     from langchain_text_splitters import RecursiveCharacterTextSplitter
 
+    if not 0 <= overlap < chunk_size:
+        raise ValueError(f"The overlap ({overlap}) must be less than the chunk size ({chunk_size}), and not negative.")
+    # Without overlap and stripping the pieces are the text cut up, so their places are the sums of their
+    # lengths. The library's own add_start_index searches for them, and is wrong in repetitive text.
     splitter = RecursiveCharacterTextSplitter(
         list(_SEPARATORS),
         is_separator_regex=True,
         keep_separator="start",
-        chunk_size=chunk_size,
-        chunk_overlap=overlap,
+        chunk_size=chunk_size - overlap,
+        chunk_overlap=0,
         strip_whitespace=False,
     )
-    text, spans = document.text, list[Span]()
-    start = end = 0
-    for chunk in splitter.split_text(text):
-        # The library's own add_start_index takes the first match, which in repetitive text lies too early
-        # and leaves the end of the document uncovered. A chunk begins inside the one before or right after
-        # it, so the last match up to there is never too early, and leaves no gap.
-        start = text.rindex(chunk, start, end + len(chunk))
-        end = start + len(chunk)
-        trimmed = trim(text, start, end)
-        if trimmed[0] < trimmed[1] and not (spans and trimmed[1] <= spans[-1].end):
-            spans.append(Span(document.id, *trimmed))
+    spans: list[Span] = []
+    end = 0
+    for piece in splitter.split_text(document.text):
+        start, end = end, end + len(piece)
+        if not piece.strip():
+            continue
+        if spans and not _NEW_TOPIC.match(piece):
+            start = _overlap_start(document.text, max(spans[-1].start, start - overlap), start)
+        spans.append(Span(document.id, *trim(document.text, start, end)))
     return spans
+
+
+def _overlap_start(text: str, earliest: int, cut: int) -> int:
+    """Return where the first whole word after ``earliest`` begins, or ``earliest`` if there is none."""
+    space = _SPACE.search(text, earliest, cut)
+    return space.end() if space else earliest

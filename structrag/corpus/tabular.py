@@ -49,12 +49,12 @@ def _sniff(text: str, delimiters: Sequence[str]) -> str:
     ``csv.Sniffer`` counts characters without regard to quotation marks, so a text column misleads it.
     """
 
-    def fit(delimiter: str) -> tuple[float, int]:
+    def fit(delimiter: str) -> float:
         rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
         widths = [len(row) for row in islice(filter(None, rows), _SNIFFED_ROWS)]
         if not widths or widths[0] == 1:
-            return 0.0, 0
-        return widths.count(widths[0]) / len(widths), widths[0]
+            return 0.0
+        return widths.count(widths[0]) / len(widths)
 
     return max(delimiters, key=fit)
 

@@ -113,19 +113,18 @@ class ChatModel:
             ModelError: The model cannot be loaded or refuses the request.
         """
         messages = prompt.messages()
-        text = self._cached_call(prompt, messages, meter)
-        if prompt.schema is None:
-            return Reply(text.strip())
+        key = self._key(prompt, messages, None)
+        kept = self._kept(key, meter)
+        text = self._text(prompt, messages, meter) if kept is None else kept
         try:
-            return Reply(text, parse_json(text, prompt.schema))
+            reply = _checked(prompt, text)
         except ModelOutputError as error:
-            again = [
-                *messages,
-                ("ai", text),
-                ("human", f"{error.message} Reply again, with corrected JSON only."),
-            ]
-            text = self._cached_call(prompt, again, meter)
-            return Reply(text, parse_json(text, prompt.schema))
+            again = f"{error.message} Reply again, with corrected JSON only."
+            reply = _checked(prompt, self._text(prompt, [*messages, ("ai", text), ("human", again)], meter))
+        # Kept only once it has passed: a wrong reply must not outlive the run that it spoilt.
+        if self._cache and reply.text != kept:
+            self._cache.put_reply(key, reply.text)
+        return reply
 
     def reply_many(
         self, prompts: Sequence[Prompt], meter: UsageMeter, done: Callable[[int], None] | None = None
@@ -170,9 +169,8 @@ class ChatModel:
         """
         messages = prompt.messages()
         key = self._key(prompt, messages, list(options))
-        kept = self._cache.reply(key) if self._cache else None
+        kept = self._kept(key, meter)
         if kept is not None:
-            meter.record_cached()
             return {str(k): float(v) for k, v in json.loads(kept).items()}
         message = self._call(
             messages,
@@ -184,12 +182,13 @@ class ChatModel:
             self._cache.put_reply(key, json.dumps(probabilities))
         return probabilities
 
-    def _cached_call(self, prompt: Prompt, messages: list[tuple[str, str]], meter: UsageMeter) -> str:
-        key = self._key(prompt, messages, None)
+    def _kept(self, key: str, meter: UsageMeter) -> str | None:
         kept = self._cache.reply(key) if self._cache else None
         if kept is not None:
             meter.record_cached()
-            return kept
+        return kept
+
+    def _text(self, prompt: Prompt, messages: list[tuple[str, str]], meter: UsageMeter) -> str:
         options: dict[str, Any] = {"max_tokens": prompt.max_tokens}
         if prompt.schema is not None:
             options["response_format"] = {
@@ -204,8 +203,6 @@ class ChatModel:
                 reply=text,
                 hint="Ask about fewer or shorter documents, or use a larger model.",
             )
-        if self._cache:
-            self._cache.put_reply(key, text)
         return text
 
     def _call(self, messages: list[tuple[str, str]], meter: UsageMeter, options: Mapping[str, Any]) -> AIMessage:
@@ -219,13 +216,12 @@ class ChatModel:
             reraise=True,
         )
         for attempt in retrying:
-            with attempt, self._slots:
-                meter.require_budget()
+            with attempt, self._slots, meter.call():
                 started = time.monotonic()
                 with translated(self.name):
                     message: AIMessage = model.invoke(messages, **options)
                 used = message.usage_metadata
-                meter.record_call(
+                meter.record_tokens(
                     prompt_tokens=used["input_tokens"] if used else 0,
                     completion_tokens=used["output_tokens"] if used else 0,
                     seconds=time.monotonic() - started,
@@ -241,6 +237,12 @@ class ChatModel:
     def _key(self, prompt: Prompt, messages: list[tuple[str, str]], options: list[str] | None) -> str:
         identity = [self.name, messages, prompt.schema, prompt.max_tokens, options]
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def _checked(prompt: Prompt, text: str) -> Reply:
+    if prompt.schema is None:
+        return Reply(text.strip())
+    return Reply(text, parse_json(text, prompt.schema))
 
 
 def parse_json(text: str, schema: Mapping[str, Any]) -> Any:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 EMBEDDED = "embedded"
 _EMBEDDED_NAME = "all-MiniLM-L6-v2"
+_KNOWN_TEXTS = 20_000
+"""Rows kept in memory, about 1.5 kB each."""
 
 
 class Embedder(Protocol):
@@ -43,6 +45,7 @@ class SentenceTransformerEmbedder:
         self._name = name
         self._lock = threading.Lock()
         self._model: Any = None
+        self._known: dict[str, NDArray[np.float32]] = {}
 
     @property
     def name(self) -> str:
@@ -61,10 +64,20 @@ class SentenceTransformerEmbedder:
         with self._lock:
             if self._model is None:
                 self._model = self._load()
-        if not texts:
-            return np.zeros((0, self._model.get_embedding_dimension()), dtype=np.float32)
-        rows = self._model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False, batch_size=32)
-        return np.asarray(rows, dtype=np.float32)
+            if not texts:
+                return np.zeros((0, self._model.get_embedding_dimension()), dtype=np.float32)
+            self._learn(list(dict.fromkeys(texts)))
+            return np.stack([self._known[text] for text in texts])
+
+    def _learn(self, texts: list[str]) -> None:
+        """Embed what is not known yet: a structure's sentences are asked about again with every question."""
+        new = [text for text in texts if text not in self._known]
+        if len(self._known) + len(new) > _KNOWN_TEXTS:
+            self._known.clear()
+            new = texts
+        if new:
+            rows = self._model.encode(new, normalize_embeddings=True, show_progress_bar=False, batch_size=32)
+            self._known.update(zip(new, rows, strict=True))
 
     def _load(self) -> Any:
         try:
@@ -77,7 +90,7 @@ class SentenceTransformerEmbedder:
         path = self._path or _embedded_path()
         try:
             return SentenceTransformer(path, device="cpu", local_files_only=True)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # what a damaged folder makes the libraries raise is theirs to choose
             raise ModelError(
                 f"The embedder at {path!r} cannot be loaded: {error}",
                 hint="Set `models.embedder` to `embedded`, a sentence-transformers folder or a LangChain string.",

@@ -12,13 +12,19 @@ if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
 
 
+_LEAST_MASS = 0.1
+"""With less on all options together, the model is about to say something else, and their shares mean nothing."""
+_LEAST_CHARACTERS = 2
+"""A single letter is no beginning of a name: ``a`` is an article before it is the start of ``algorithm``."""
+
+
 def option_probabilities(message: AIMessage, options: Sequence[str]) -> dict[str, float]:
     """Return the share of probability that each option has among the likely next tokens.
 
     A token counts for an option when the option begins with it and no other option does.
 
     Raises:
-        ModelOutputError: The message carries no log-likelihoods, or no option is among them.
+        ModelOutputError: The message carries no log-likelihoods, or they leave the options hardly any probability.
     """
     content = (message.response_metadata.get("logprobs") or {}).get("content") or []
     if not content:
@@ -30,11 +36,11 @@ def option_probabilities(message: AIMessage, options: Sequence[str]) -> dict[str
     mass = dict.fromkeys(options, 0.0)
     for candidate in content[0]["top_logprobs"]:
         token = str(candidate["token"]).strip().lower()
-        matches = [option for option in options if token and option.lower().startswith(token)]
-        if len(matches) == 1:
+        matches = [option for option in options if option.lower().startswith(token)]
+        if len(token) >= _LEAST_CHARACTERS and len(matches) == 1:
             mass[matches[0]] += math.exp(candidate["logprob"])
     total = sum(mass.values())
-    if total == 0:
+    if total < _LEAST_MASS:
         likely = ", ".join(repr(c["token"]) for c in content[0]["top_logprobs"][:5])
         raise ModelOutputError(
             f"None of {', '.join(options)} is among the likely replies ({likely}).", reply=str(message.text)

