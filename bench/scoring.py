@@ -12,6 +12,8 @@ _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 _SPAN_F1 = 0.6
 _SET_F1 = 0.5
 _TOPIC_OVERLAP = 0.5
+_SURPLUS_WORDS = 4
+"""A list's item may say a little more than its name: a legal form, a title, a role."""
 
 
 def normalise(text: str) -> str:
@@ -31,7 +33,7 @@ def is_right(values: Sequence[str], gold: Sequence[str], answer_type: str) -> bo
     """Return whether the values answer a question whose gold answers are given.
 
     ``short`` wants a normalised match with one gold answer, ``span`` a word F1 of 0.6, ``number`` the same number,
-    ``list`` the same items and no other, ``set`` an F1 of 0.5 after topics are matched by words, ``yes/no`` the same
+    ``list`` the same items and no other, each by name, ``set`` an F1 of 0.5 after topics are matched by words, ``yes/no`` the same
     word, ``none`` no answer.
     """
     if answer_type == "none":
@@ -53,7 +55,19 @@ def is_right(values: Sequence[str], gold: Sequence[str], answer_type: str) -> bo
 
 
 def _same_items(values: Sequence[str], gold: Sequence[str]) -> bool:
-    return Counter(map(normalise, values)) == Counter(map(normalise, gold))
+    """Each item of one list matches one of the other: all its words stand in the answer's, with few more."""
+    left = list(values)
+    for item in gold:
+        match = next((value for value in left if _names(value, item)), None)
+        if match is None:
+            return False
+        left.remove(match)
+    return not left
+
+
+def _names(value: str, item: str) -> bool:
+    said, wanted = normalise(value).split(), normalise(item).split()
+    return set(wanted) <= set(said) and len(said) <= len(wanted) + _SURPLUS_WORDS
 
 
 def _topic_f1(values: Sequence[str], gold: Sequence[str]) -> float:

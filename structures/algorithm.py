@@ -153,8 +153,7 @@ class Algorithm:
                             "end": s.evidence.span.end,
                             "verified": s.evidence.verified,
                             "branches": [
-                                {"condition": b.condition, "target": b.target, "outcome": b.outcome}
-                                for b in s.branches
+                                {"condition": b.condition, "target": b.target, "outcome": b.outcome} for b in s.branches
                             ],
                         }
                         for s in p.steps

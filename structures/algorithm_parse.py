@@ -25,7 +25,7 @@ from structrag.types import Evidence, SourceDocument, Span
 _NUMBER = r"(\d+(?:\.\d+)*[a-z]?)"
 _LEADS = r"(?:->|→|=>|:)"
 _CLAUSE = re.compile(
-    r"\n[ \t]*(?=[-*•]\s|[*_]*(?:yes|no)\b)"
+    r"\n[ \t]*(?=[-*•]\s|[*_]*(?:yes|no)(?![^\W_]))"
     r"|(?<=[.?!;*_])\s+(?=(?:if|otherwise|on all other)\b)"
     rf"|(?<=[.?!;,])\s+(?=otherwise\b|if\s+(?:yes|no|so|not)\b|(?:yes|no)\s*{_LEADS})",
     re.IGNORECASE,
@@ -39,20 +39,20 @@ _YES_OR_NO = {"yes": "yes", "so": "yes", "no": "no", "not": "no"}
 _BULLET = re.compile(r"^[-*•]\s+([^:\n]{2,90}):\s+(.+)$", re.DOTALL)
 _CONDITION = re.compile(r"^(?:if|unless)\s+([^,]{3,120}),\s*(.+)$", re.IGNORECASE | re.DOTALL)
 _JUMP_WHEN = re.compile(
-    r"^(?:.*[.?!]\s+)?((?:on|when|for)\s.{3,120}),\s*((?:go|continue|skip|return)\b.+)$",
+    r"^(?:.*[.?!]\s+)?((?:on|when|for|at|above|below|from|under|over|without|in)\s.{3,120}),\s*((?:go|continue|skip|return)\b.+)$",
     re.IGNORECASE | re.DOTALL,
 )
 _OTHERWISE = re.compile(r"^(?:otherwise|on all other \w+),?\s*(.+)$", re.IGNORECASE | re.DOTALL)
 # "Turn the dial to 5" and "continue heating to 80 °C" are no jumps: a bare number must end its clause.
 _BARE = rf"{_NUMBER}(?=\s*(?:[.,;:()]|$)|\s+(?:and|or|if|when|unless|until)\b)"
-_TARGET = re.compile(
+_JUMP = re.compile(
     r"\b(?:go|return|turn|skip|continue|move|jump|proceed)\b[^.;\n]{0,24}?"
     rf"\b(?:step|question|point)\s+{_NUMBER}\b"
     r"|\b(?:go|return|skip|continue|jump|proceed)(?:\s+(?:on|back|straight|ahead|directly))*"
-    rf"\s+(?:to|with|at)\s+{_BARE}"
-    rf"|^(?:(?:step|question|point)\s+)?{_BARE}",
+    rf"\s+(?:to|with|at)\s+{_BARE}",
     re.IGNORECASE,
 )
+_ONLY_A_NUMBER = re.compile(rf"(?:(?:step|question|point)\s+)?{_BARE}", re.IGNORECASE)
 _TERMINAL_LABEL = re.compile(r"\(final\b", re.IGNORECASE)
 _DECISION_SHARE = 0.4
 
@@ -109,13 +109,13 @@ def _branch(clause: str) -> Branch | None:
         if found:
             condition = found[1].strip()
             return _leading_to(_YES_OR_NO[condition.lower()] if pattern is _YES_NO else condition, found[2])
-    jump = _TARGET.search(clause)
-    return Branch("", jump[1] or jump[2]) if jump and not jump[3] else None
+    jump = _JUMP.search(clause)
+    return Branch("", jump[1] or jump[2]) if jump else None
 
 
 def _leading_to(condition: str, action: str) -> Branch:
     action = re.sub(r"\s+END$", "", action.strip()).replace("*", "").strip("_ ,;")
-    jump = _TARGET.search(action)
+    jump = _ONLY_A_NUMBER.match(action) or _JUMP.search(action)
     target = next(filter(None, jump.groups())) if jump else None
     return Branch(condition, target, " ".join(action.split()))
 
@@ -144,9 +144,7 @@ def _starts_again(step: MarkupStep, group: Sequence[MarkupStep]) -> bool:
     return step.number in {s.number for s in group} or step.number == "1"
 
 
-def _procedure(
-    document: SourceDocument, group: Sequence[MarkupStep], layout: _Layout, previous_end: int
-) -> Procedure:
+def _procedure(document: SourceDocument, group: Sequence[MarkupStep], layout: _Layout, previous_end: int) -> Procedure:
     numbers = {step.number for step in group}
     deciding = [tuple(_within(parse_branches(document.text[step.start : step.end]), numbers)) for step in group]
     decides = sum({"yes", "no"} <= {b.condition for b in bs} for bs in deciding)
@@ -171,9 +169,7 @@ def _title(document: SourceDocument, headings: Sequence[MarkupHeading], start: i
     return " – ".join([document.title, *above[-1:]])
 
 
-def _prerequisites(
-    document: SourceDocument, layout: _Layout, start: int, end: int
-) -> Iterator[tuple[str, Evidence]]:
+def _prerequisites(document: SourceDocument, layout: _Layout, start: int, end: int) -> Iterator[tuple[str, Evidence]]:
     listed = [span for span in layout.items if start <= span[0] < end]
     above = [span for span in layout.sentences if start <= span[0] < end]
     told = [span for span in above if _names_condition(document.text[slice(*span)])]

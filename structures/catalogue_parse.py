@@ -10,7 +10,8 @@ from structrag.structures.catalogue import Member, Topic
 from structrag.corpus.markup import MarkupHeading, parse_headings, split_sentences
 from structrag.types import Evidence, SourceDocument, Span
 
-_NUMBERING = re.compile(r"^(?:\d+(?:\.\d+)*[.)]?|[A-Z][.)]|[-*•])\s+")
+# "2. Scope", "2.1 Scope" and "B) Scope", but not "2024 in brief" or "11 February".
+_NUMBERING = re.compile(r"^(?:\d{1,3}(?:\.\d{1,3})*[.)]\s+|\d{1,3}(?:\.\d{1,3})+\s+(?=[A-Z])|[A-Z][.)]\s+|[-*•]\s+)")
 _TABLE_RULE = re.compile(r"^[\s|:-]+$")
 
 
@@ -27,7 +28,7 @@ def parse_topics(document: SourceDocument) -> Topic | None:
         title=clean_title(document.title),
         document_id=document.id,
         evidence=_evidence(document, first.start, first.end),
-        members=tuple(_between(members, 0, below[0].start if below else len(document.text), title)),
+        members=tuple(_between(members, 0, below[0].start if below else len(document.text))),
         children=_children(document, below, members),
     )
 
@@ -52,7 +53,7 @@ def _children(
                 title=clean_title(heading.title),
                 document_id=document.id,
                 evidence=_evidence(document, heading.start, heading.end),
-                members=tuple(_between(members, heading.end, own_end, heading)),
+                members=tuple(_between(members, heading.end, own_end)),
                 children=_children(document, section, members),
             )
         )
@@ -77,9 +78,8 @@ def _plain(text: str) -> str:
     return " ".join(re.sub(r"^\s*[-*•]\s+", "", joined).replace("**", "").split())
 
 
-def _between(members: Sequence[Member], start: int, end: int, heading: MarkupHeading | None) -> list[Member]:
-    first = max(start, heading.end if heading else 0)
-    return [m for m in members if first <= m.evidence.span.start < end]
+def _between(members: Sequence[Member], start: int, end: int) -> list[Member]:
+    return [m for m in members if start <= m.evidence.span.start < end]
 
 
 def _evidence(document: SourceDocument, start: int, end: int) -> Evidence:

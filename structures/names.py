@@ -34,13 +34,14 @@ def find_names(text: str) -> list[tuple[int, int, str]]:
         start, end = match.span()
         name = match[0]
         while True:
-            first, _, rest = name.partition(" ")
+            first, *rest = name.split(maxsplit=1)
             if first.lower().strip(".,'’") not in _COMMON:
                 break
-            start += len(first) + 1
-            name = rest.lstrip()
-            if not name:
+            if not rest:
+                name = ""
                 break
+            start += len(name) - len(rest[0])
+            name = rest[0]
         name = name.rstrip(".,'’-&")
         if name.endswith(("'s", "’s")):
             name = name[:-2]
@@ -86,7 +87,7 @@ def mentions(text: str, names: Iterable[str]) -> Iterator[str]:
 
 
 def _words(name: str) -> list[str]:
-    words = [w.strip(".,'’\"()") for w in re.sub(r"(['’])s\b", "", name).lower().replace("-", " ").split()]
+    words = [w.strip(".,:;?!…'’‘\"“”()[]*_") for w in re.sub(r"(['’])s\b", "", name).lower().replace("-", " ").split()]
     return [w for w in words if w and w not in _TITLES and w != "the"]
 
 

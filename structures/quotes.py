@@ -17,42 +17,50 @@ _STOP_WORDS = frozenset(
 @lru_cache(maxsize=4096)
 def content_words(text: str) -> tuple[str, ...]:
     """Return the words that carry meaning, folded: lower case, no accents, no thousands separators."""
-    folded = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode() or text
+    folded = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
     words = (re.sub(r"(?<=\d),(?=\d{3})", "", w.lower()) for w in _WORD.findall(folded))
     return tuple(w for w in words if w not in _STOP_WORDS)
 
 
 def find_quote(quote: str, text: str) -> tuple[int, int] | None:
-    """Return where ``quote`` stands in ``text``, whatever the white space and case, or ``None``."""
+    """Return where ``quote`` stands in ``text`` as whole words, whatever the white space and case, or ``None``."""
     words = quote.split()
     if not words:
         return None
     pattern = r"\s+".join(re.escape(word) for word in words)
-    found = re.search(pattern, text, re.IGNORECASE)
+    found = re.search(rf"(?<!\w){pattern}(?!\w)", text, re.IGNORECASE)
     return found.span() if found else None
 
 
 def support(value: str, quote: str) -> float:
     """Return which share of a value's content words stands in the quote, between 0 and 1.
 
-    ``yes`` and ``no`` have no words of their own to find and count as supported.
+    ``yes`` and ``no`` have no words of their own to find and count as supported; a value of nothing but stop words
+    must stand there as it is.
     """
     words = content_words(value)
-    if not words or set(words) <= _YES_NO:
+    if not words:
+        return float(find_quote(value, quote) is not None)
+    if set(words) <= _YES_NO:
         return 1.0
     known = set(content_words(quote))
     return sum(_stands_in(word, known) for word in words) / len(words)
 
 
 def follows_from(value: str, quote: str) -> bool:
-    """Return whether a value follows from its quote: every number, and most of the words, stand in it."""
+    """Return whether a value follows from its quote: every number or code, and most of the words, stand in it."""
     known = set(content_words(quote))
-    numbers = [word for word in content_words(value) if word[0].isdigit()]
+    numbers = [word for word in content_words(value) if any(c.isdigit() for c in word)]
     return all(number in known for number in numbers) and support(value, quote) >= 0.6
 
 
 def _stands_in(word: str, known: set[str]) -> bool:
     if word in known:
         return True
-    # "leaks" against "leak", "owned" against "owns": the first letters decide for longer words.
-    return len(word) > 4 and any(len(k) > 3 and (k[:5] == word[:5]) for k in known)
+    return any(_is_form_of(*sorted((word, other), key=len)) for other in known)
+
+
+def _is_form_of(shorter: str, longer: str) -> bool:
+    """Whether only the ending differs: "leak" and "leaks", "supplied" and "supplier", but not "four" and "fourteen"."""
+    ending = len(longer) - len(shorter)
+    return len(shorter) > 3 and longer.startswith(shorter[:5]) and (len(shorter) > 4 or ending <= 3)

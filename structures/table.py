@@ -1,244 +1,165 @@
-"""The table structure: typed columns with units, rows with the raw value kept beside the normalised one."""
+"""Build the table structure: parse the tables that are there, extract from prose only where they do not fit.
+
+How it is decided. All tables of the documents are parsed, without a model. Each is compared with the
+question: by the embedder (title, column labels and a few cells), and by how many of the question's words stand
+in it, as names in cells are what an embedder sees least. The tables about as near as the nearest are kept.
+
+That is all if the nearest is near enough, or if no document has more than tables. Otherwise, or if the
+nearest is a table of attributes that speaks for less than half of the documents, the figures are thought to stand
+in prose: the model is asked for a schema once, and then for the rows of each document that has prose. The parsed
+tables stay beside the extracted one unless they are far from the question.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import date
-from enum import StrEnum
-from typing import Any
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from structrag.types import Evidence, StructureType
+from structrag.structures.building import BuildRequest
+from structrag.structures.table_extraction import extract_table, plan_schema
+from structrag.structures.table_grids import parse_grids
+from structrag.structures.table_pivot import pivot_attributes
+from structrag.structures.table_set import Table, TableSet
+from structrag.structures.table_union import DOCUMENT, find_conflicts, unite
 
-Value = float | str | date | bool | None
+from structrag.errors import BuildError
+from structrag.session import Session
+from structrag.types import SourceDocument, StructureType
 
-
-class ColumnType(StrEnum):
-    """What the values of a column are."""
-
-    NUMBER = "number"
-    TEXT = "text"
-    DATE = "date"
-    BOOLEAN = "boolean"
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column.
-
-    Attributes:
-        name: Safe as an SQL identifier: snake case, no reserved word, unique in its table.
-        label: The heading as the document has it.
-        unit: The unit that all values of the column are in, such as ``EUR million``; empty for none.
-    """
-
-    name: str
-    label: str
-    type: ColumnType = ColumnType.TEXT
-    unit: str = ""
+# Set on the development questions; see `rank_tables` for the scale.
+_NEAR_ENOUGH = 0.35
+_AS_NEAR = 0.2
+_WORDS_WEIGHT = 0.5
+_MOST_TABLES = 4
+# A document that retrieval put first is a little more likely to hold the table.
+_PER_RANK = 0.01
+_SAMPLE_ROWS = 3
+# Shorter than this, what stands around the tables of a document is captions and headings.
+_PROSE = 400
+_FILLERS = frozenset(
+    "about after among and are before did does for from had has have how into its many more most much number "
+    "than that the their them then there these they this those was were what when where which while who whom "
+    "whose why will with you".split()
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """One value.
+class RankedTable:
+    """A parsed table and how near it is to the question."""
 
-    Attributes:
-        raw: As the document has it.
-        value: Normalised to the column's type and unit; ``None`` where the cell is empty or cannot be read so.
-        evidence: Where it stands; ``None`` for an empty cell, and for a document's title where the text
-            itself does not hold it.
-    """
-
-    raw: str
-    value: Value
-    evidence: Evidence | None = None
-
-    @property
-    def usable(self) -> bool:
-        """Whether an answer may rest on it: it holds a value that no check has failed."""
-        return self.value is not None and (self.evidence is None or self.evidence.verified)
+    table: Table
+    nearness: float
 
 
-EMPTY_CELL = Cell("", None)
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row.
-
-    Attributes:
-        cells: One for each column.
-        is_total: The row sums up the others, so it is shown but never computed with.
-    """
-
-    document_id: str
-    cells: tuple[Cell, ...]
-    is_total: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Rows under typed columns.
-
-    Attributes:
-        name: Safe as an SQL identifier and unique in its set.
-        title: What the table is about, in the document's words.
-        key: The name of the column that says what a row is about; empty where none does.
-    """
-
-    name: str
-    title: str
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
-    key: str = ""
-
-    def column_index(self, name: str) -> int:
-        """Return the place of the column of that name.
-
-        Raises:
-            KeyError: There is none.
-        """
-        for index, column in enumerate(self.columns):
-            if column.name == name:
-                return index
-        raise KeyError(name)
-
-    @property
-    def data_rows(self) -> list[Row]:
-        """The rows to compute with: all but totals, in order."""
-        return [row for row in self.rows if not row.is_total]
-
-
-@dataclass(frozen=True, slots=True)
-class Conflict:
-    """Documents that disagree on one value.
-
-    Attributes:
-        table: The name of the table.
-        key: What the rows are about, such as a company's name.
-        column: The name of the column.
-        cells: The differing cells, each of another document.
-    """
-
-    table: str
-    key: str
-    column: str
-    cells: tuple[Cell, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class TableSet:
-    """The table structure: one or more tables, the fittest first.
-
-    Attributes:
-        asked: The ids of the documents it was built from.
-        covered: Those of them that gave a row.
-    """
-
-    tables: tuple[Table, ...]
-    asked: tuple[str, ...] = ()
-    covered: tuple[str, ...] = ()
-    conflicts: tuple[Conflict, ...] = ()
+class TableBuilder:
+    """Builds a `TableSet`."""
 
     @property
     def type(self) -> StructureType:
         """Always `StructureType.TABLE`."""
         return StructureType.TABLE
 
-    @property
-    def coverage(self) -> str:
-        """How many of the documents gave a row, in words."""
-        return f"{len(self.covered)} of {len(self.asked)} documents"
+    def build(self, request: BuildRequest, session: Session) -> TableSet:
+        """Build the tables that the question needs.
 
-    def render(self, limit: int | None = None) -> str:
-        """Return the tables as Markdown; where ``limit`` cuts rows off, a line says how many."""
-        blocks: list[str] = []
-        left = limit
-        for table in self.tables:
-            block = _render_table(table, left)
-            blocks.append(block)
-            if left is not None:
-                left -= len(block) + 2
-                if left <= 0:
-                    break
-        if len(blocks) < len(self.tables):
-            blocks.append(f"({len(self.tables) - len(blocks)} more tables)")
-        blocks += [
-            f"Conflict: {c.column} of {c.key} is {' or '.join(cell.raw for cell in c.cells)}." for c in self.conflicts
-        ]
-        blocks.append(f"Rows from {self.coverage}.")
-        return "\n\n".join(blocks)
-
-    def evidence(self) -> list[Evidence]:
-        """Return the evidence of every cell, verified or not."""
-        return [cell.evidence for cell in self._cells() if cell.evidence]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready form, evidence included."""
-        return {
-            "type": str(self.type),
-            "tables": [_table_dict(table) for table in self.tables],
-            "asked": list(self.asked),
-            "covered": list(self.covered),
-            "conflicts": [
-                {"table": c.table, "key": c.key, "column": c.column, "cells": [_cell_dict(x) for x in c.cells]}
-                for c in self.conflicts
-            ],
-        }
-
-    def _cells(self) -> Iterator[Cell]:
-        return (cell for table in self.tables for row in table.rows for cell in row.cells)
+        Raises:
+            BuildError: The documents hold no table, and no rows can be extracted from them.
+            ModelError: The model is needed and does not answer.
+        """
+        ranked = rank_tables(request.question, parse_tables(request.documents), request.documents, session)
+        near = [r for r in ranked if r.nearness >= ranked[0].nearness - _AS_NEAR][:_MOST_TABLES]
+        tables = [r.table for r in near]
+        prose = [d for d in request.documents if _has_prose(d, [r.table for r in ranked])]
+        if _fits(near, request.documents) or not prose:
+            session.note("parse", f"{len(tables)} of {len(ranked)} parsed tables fit the question.")
+        else:
+            schema = plan_schema(request.question, session)
+            extracted = extract_table(request.question, schema, prose, session)
+            fitting = [r.table for r in near if r.nearness >= _NEAR_ENOUGH]
+            tables = [extracted, *fitting] if extracted.rows else tables
+        if not tables:
+            raise BuildError(
+                f"None of the {len(request.documents)} documents holds a table or figures that the question asks for.",
+                hint="Ask with another structure, or widen the scope.",
+            )
+        return _table_set(tables, request.documents)
 
 
-def _render_table(table: Table, limit: int | None) -> str:
-    heads = [f"{c.label} [{c.unit}]" if c.unit and c.unit not in c.label else c.label for c in table.columns]
-    lines = [f"**{table.title}**", "", _line(heads), _line(["---"] * len(heads))]
-    used = sum(map(len, lines))
-    for number, row in enumerate(table.rows):
-        line = _line([_shown(cell) for cell in row.cells])
-        used += len(line) + 1
-        if limit is not None and used > limit:
-            lines.append(f"({len(table.rows) - number} more rows)")
-            break
-        lines.append(line)
-    return "\n".join(lines)
+def parse_tables(documents: Sequence[SourceDocument]) -> list[Table]:
+    """Return all tables that the documents show, those with the same header united; no model is asked."""
+    return unite(pivot_attributes([grid for document in documents for grid in parse_grids(document)]))
 
 
-def _shown(cell: Cell) -> str:
-    unverified = cell.evidence is not None and not cell.evidence.verified
-    return f"{cell.raw} (unverified)" if unverified else cell.raw
+def rank_tables(
+    question: str, tables: Sequence[Table], documents: Sequence[SourceDocument], session: Session
+) -> list[RankedTable]:
+    """Return the tables, the nearest to the question first.
+
+    Nearness is the cosine similarity of the embeddings plus half the share of the question's words that
+    stand in the table.
+    """
+    if not tables:
+        return []
+    vectors = session.embedder.embed([question, *map(_about, tables)])
+    rank = {document.id: place for place, document in enumerate(documents)}
+    ranked = [
+        RankedTable(
+            table,
+            float(vector @ vectors[0])
+            + _WORDS_WEIGHT * _share_of_words(question, table)
+            - _PER_RANK * min(rank[row.document_id] for row in table.rows),
+        )
+        for table, vector in zip(tables, vectors[1:], strict=True)
+    ]
+    return sorted(ranked, key=lambda item: -item.nearness)
 
 
-def _line(texts: list[str]) -> str:
-    return "| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |"
+def _about(table: Table) -> str:
+    labels = ", ".join(column.label for column in table.columns)
+    cells = "; ".join(", ".join(cell.raw[:40] for cell in row.cells) for row in table.rows[:_SAMPLE_ROWS])
+    return f"{table.title}. {labels}. {cells}"
 
 
-def _table_dict(table: Table) -> dict[str, Any]:
-    return {
-        "name": table.name,
-        "title": table.title,
-        "columns": [{"name": c.name, "label": c.label, "type": str(c.type), "unit": c.unit} for c in table.columns],
-        "rows": [
-            {
-                "document": row.document_id,
-                "is_total": row.is_total,
-                "cells": [_cell_dict(cell) for cell in row.cells],
-            }
-            for row in table.rows
-        ],
-    }
+def _share_of_words(question: str, table: Table) -> float:
+    cells = (cell.raw for row in table.rows for cell in row.cells)
+    there = _stems(" ".join((table.title, *(column.label for column in table.columns), *cells)))
+    asked = _stems(question)
+    return len(asked & there) / max(len(asked), 1)
 
 
-def _cell_dict(cell: Cell) -> dict[str, Any]:
-    value = cell.value.isoformat() if isinstance(cell.value, date) else cell.value
-    data: dict[str, Any] = {"raw": cell.raw, "value": value, "evidence": None}
-    if cell.evidence:
-        span = cell.evidence.span
-        data["evidence"] = {
-            "document": span.document_id,
-            "start": span.start,
-            "end": span.end,
-            "quote": cell.evidence.quote,
-            "verified": cell.evidence.verified,
-        }
-    return data
+def _stems(text: str) -> set[str]:
+    """Return the words that mean something, cut to where endings no longer part them."""
+    words = re.findall(r"\w+", text.casefold())
+    return {word[:5] for word in words if word not in _FILLERS and (len(word) > 2 or word.isdigit())}
+
+
+def _has_prose(document: SourceDocument, tables: Sequence[Table]) -> bool:
+    """Whether more stands in a document than its tables."""
+    tabular = 0
+    for table in tables:
+        cells = (cell for row in table.rows if row.document_id == document.id for cell in row.cells)
+        # The title of a document stands outside the rows that it is put into.
+        spans = [cell.evidence.span for cell in cells if cell.evidence and cell.raw != document.title]
+        if spans:
+            tabular += max(span.end for span in spans) - min(span.start for span in spans)
+    return not tabular or len(document.text) - tabular > _PROSE
+
+
+def _fits(near: Sequence[RankedTable], documents: Sequence[SourceDocument]) -> bool:
+    if not near or near[0].nearness < _NEAR_ENOUGH:
+        return False
+    speaks_for_documents = near[0].table.key == DOCUMENT.name
+    covered = {row.document_id for row in near[0].table.rows}
+    return not speaks_for_documents or 2 * len(covered) >= len(documents)
+
+
+def _table_set(tables: Sequence[Table], documents: Sequence[SourceDocument]) -> TableSet:
+    named: list[Table] = []
+    for table in tables:
+        taken = {other.name for other in named}
+        name = table.name if table.name not in taken else f"{table.name}_{len(named) + 1}"
+        named.append(replace(table, name=name))
+    covered = {row.document_id for table in named for row in table.rows}
+    asked = tuple(document.id for document in documents)
+    return TableSet(tuple(named), asked, tuple(id_ for id_ in asked if id_ in covered), find_conflicts(named))

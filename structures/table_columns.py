@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from structrag.structures.table import ColumnType, Value
+from structrag.structures.table_set import ColumnType, Value
 from structrag.structures.table_units import PLAIN, Unit
 from structrag.structures.table_values import (
     Quantity,

@@ -10,19 +10,23 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from structrag.structures.table_columns import commonest_unit, sql_name, table_name
+from structrag.structures.table_excerpts import excerpt
+from structrag.structures.table_set import EMPTY_CELL, Cell, Column, ColumnType, Row, Table
+from structrag.structures.table_union import title_evidence
+from structrag.structures.table_units import PLAIN, Unit, parse_unit
+from structrag.structures.table_values import Quantity, is_missing
+from structrag.structures.table_verification import Checked, Claim, check, failed, locate
+
 from structrag.errors import ModelOutputError
 from structrag.models.chat import Prompt
 from structrag.session import Session
-from structrag.structures.table import EMPTY_CELL, Cell, Column, ColumnType, Row, Table
-from structrag.structures.table_columns import commonest_unit, sql_name, table_name
-from structrag.structures.table_excerpts import excerpt
-from structrag.structures.table_units import PLAIN, Unit, parse_unit
-from structrag.structures.table_union import title_evidence
-from structrag.structures.table_values import Quantity, is_missing
-from structrag.structures.table_verification import Checked, Claim, check, failed, locate
 from structrag.types import Evidence, SourceDocument
 
 _MOST_ROWS = 8
+_MAX_TOKENS = 600
+# What a row costs the model to write, about; more rows than fit would cut the reply off and lose it.
+_TOKENS_PER_ROW, _TOKENS_PER_CELL = 15, 45
 _MOST_COLUMNS = 4
 _EXTRACTED = (ColumnType.NUMBER, ColumnType.TEXT, ColumnType.DATE)
 _SCHEMA_REPLY: Mapping[str, Any] = {
@@ -168,14 +172,16 @@ def _rows_prompt(schema: TableSchema, document: SourceDocument, text: str) -> Pr
         "required": list(properties),
         "additionalProperties": False,
     }
+    most_rows = _MAX_TOKENS // (_TOKENS_PER_ROW + _TOKENS_PER_CELL * len(schema.attributes))
+    most_rows = max(1, min(_MOST_ROWS, most_rows))
     reply = {
         "type": "object",
-        "properties": {"rows": {"type": "array", "maxItems": _MOST_ROWS, "items": row}},
+        "properties": {"rows": {"type": "array", "maxItems": most_rows, "items": row}},
         "required": ["rows"],
         "additionalProperties": False,
     }
     user = f"{schema.describe()}\nDocument: {document.title}\n<excerpt>\n{text}\n</excerpt>"
-    return Prompt("table.rows", _prompt("table_rows"), user, reply, 600)
+    return Prompt("table.rows", _prompt("table_rows"), user, reply, _MAX_TOKENS)
 
 
 def _check_rows(document: SourceDocument, schema: TableSchema, rows: Sequence[Any]) -> list[_Found]:

@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from structrag.corpus.markup import parse_tables
 from structrag.structures.table_units import parse_unit
 from structrag.structures.table_values import parse_number
+
+from structrag.corpus.markup import parse_tables
 from structrag.types import SourceDocument
 
 
@@ -100,7 +101,9 @@ def _records(document: SourceDocument) -> Iterator[tuple[int, Grid]]:
         caption = _line_above(document.text, start)
         if all(len(record.pairs) == 1 for record in run):
             if len(run) >= _FEWEST_ATTRIBUTES and len(labels) == len(run):
-                rows = tuple((GridCell(label), cell) for r in run for label, cell in r.pairs)
+                rows: tuple[tuple[GridCell, ...], ...] = tuple(
+                    (GridCell(label), cell) for r in run for label, cell in r.pairs
+                )
                 yield start, Grid(document, caption, ("", ""), rows, is_attributes=True)
         elif len(run) >= _FEWEST_RECORDS and _alike(run):
             rows = tuple(tuple(dict(r.pairs).get(label, NO_CELL) for label in labels) for r in run)

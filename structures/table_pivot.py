@@ -26,7 +26,7 @@ def pivot_attributes(grids: Sequence[Grid]) -> list[Grid]:
 
     A table holds attributes if its header says so ("Metric | Value"), if the corner of a table of years is
     empty or names a unit, if its header is itself a pair ("Revenue | EUR 4 million"), or if another
-    document's two-column table lists the same attributes.
+    document's two-column table lists the same attributes and their values are not all of one kind.
     """
     recurring = _recurring_labels(grids)
     return [_pivot(grid) if _holds_attributes(grid, recurring) else grid for grid in grids]
@@ -41,7 +41,7 @@ def _holds_attributes(grid: Grid, recurring: set[str]) -> bool:
     if len(set(labels)) < len(labels):
         return False
     corner, *heads = (head.strip().casefold() for head in grid.header)
-    names_attributes = not corner or corner in _ATTRIBUTE_WORDS or parse_unit(corner) is not None
+    names_attributes = not corner or not _ATTRIBUTE_WORDS.isdisjoint(corner.split()) or parse_unit(corner) is not None
     if names_attributes and all(YEAR.fullmatch(head) for head in heads):
         return True
     if len(heads) != 1:
@@ -51,8 +51,16 @@ def _holds_attributes(grid: Grid, recurring: set[str]) -> bool:
     quantity = parse_quantity(heads[0])
     if quantity is not None and not YEAR.fullmatch(heads[0]):
         return True
+    if not _is_mixed(grid):
+        return False
     known = sum(sql_name(split_header(label)[0]) in recurring for label in labels)
     return known > _SHARED * len(labels)
+
+
+def _is_mixed(grid: Grid) -> bool:
+    """Whether the values measure different things, as attributes do and the values of many subjects do not."""
+    quantities = (parse_quantity(row[1].text) for row in grid.rows)
+    return len({quantity.unit.kind if quantity else None for quantity in quantities}) > 1
 
 
 def _recurring_labels(grids: Sequence[Grid]) -> set[str]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from structrag.structures.table import Cell, Column, ColumnType, Conflict, Row, Table, Value
 from structrag.structures.table_columns import ColumnPart, ColumnReading, read_column, sql_name, table_name
 from structrag.structures.table_grids import NO_CELL, Grid, GridCell
 from structrag.structures.table_pivot import PERIOD, YEAR
+from structrag.structures.table_set import Cell, Column, ColumnType, Conflict, Row, Table, Value
 from structrag.structures.table_units import Unit, split_header
+
 from structrag.types import Evidence, SourceDocument, Span
 
 DOCUMENT = Column("document", "Document")
@@ -158,8 +159,9 @@ def _mark_totals(columns: Sequence[Column], rows: Sequence[Row]) -> tuple[Row, .
         return tuple(rows)
     marked = []
     for number, row in enumerate(rows):
+        above = [other for other in rows[:number] if other.document_id == row.document_id]
         name = row.cells[label].raw.strip(" *:").casefold()
-        is_total = name in _TOTALS or (name in _MAYBE_TOTALS and _sums_up(columns, rows[:number], row))
+        is_total = name in _TOTALS or (name in _MAYBE_TOTALS and _sums_up(columns, above, row))
         marked.append(Row(row.document_id, row.cells, is_total=is_total))
     return tuple(marked)
 

@@ -16,7 +16,7 @@ _NUMBER = re.compile(
 _ATTACHED = re.compile(rf"(?:\d{{1,3}}(?:[{_SPACES}]\d{{3}})+(?!\d)(?:[.,]\d+)?|\d+(?:[.,]\d+)*|\.\d+)")
 _MINUS = "−–-"  # the hyphen last: it is put into character classes
 _BEFORE = re.compile(
-    rf"(?P<sign1>[+{_MINUS}])?\s?(?P<unit>[{re.escape(CURRENCY_SIGNS)}]|\b[A-Za-z]{{3,4}})\s?(?P<sign2>[+{_MINUS}])?$"
+    rf"(?:(?P<sign1>[+{_MINUS}])\s?)?(?P<unit>[{re.escape(CURRENCY_SIGNS)}]|\b[A-Za-z]{{3,4}})\s?(?P<sign2>[+{_MINUS}])?$"
     rf"|(?P<sign3>[+{_MINUS}])\s?$"
 )
 _TOKEN = re.compile(
@@ -67,8 +67,7 @@ def parse_number(text: str, *, decimal_comma: bool = False) -> float | None:
 
     ``1,204`` and ``1 204`` are thousands; ``4,2`` and ``0,250`` can only be decimals.
 
-    Args:
-        decimal_comma: The texts around it use a decimal comma, so ``1.204`` is one thousand.
+    With ``decimal_comma``, the texts around it use one, so ``1.204`` is one thousand.
     """
     body = re.sub(rf"[{_SPACES}]", "", text)
     if not re.fullmatch(r"\d[\d.,]*|\.\d+", body) or body[-1] in ".,":
@@ -217,8 +216,7 @@ _SLASHED = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})")
 def parse_date(text: str, *, day_first: bool | None = None) -> date | None:
     """Return the date that a text is; a month with its year is the first of that month.
 
-    Args:
-        day_first: How to read ``3/4/2024``; unknown dates of that form are not guessed at.
+    ``day_first`` says how to read ``3/4/2024``; where it is unknown, such a date is not guessed at.
     """
     body = clean(text)
     if slashed := _SLASHED.fullmatch(body):

@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass
 from datetime import date
 
-from structrag.structures.table import ColumnType
+from structrag.structures.table_set import ColumnType
 from structrag.structures.table_values import Quantity, find_dates, find_quantities, parse_date, parse_quantity
+
 from structrag.types import Evidence, SourceDocument, Span
 
 # One character each, so that an offset in the folded text is an offset in the original.
@@ -35,16 +36,15 @@ class Checked:
 
 
 def locate(document: SourceDocument, quote: str, *, near: int = 0) -> Evidence | None:
-    """Return where the document says these words, whatever the white space, quotes and dashes between them.
+    """Return where the document says these words, whatever their case, white space, quotes and dashes.
 
-    Args:
-        near: Of several places, the one nearest to this offset is taken.
+    Of several places, the one nearest to the offset ``near`` is taken.
     """
     words = quote.translate(_FOLD).split()
     if not words:
         return None
     pattern = r"\s+".join(re.escape(word) for word in words)
-    found = re.finditer(rf"(?<!\w){pattern}(?!\w)", document.text.translate(_FOLD))
+    found = re.finditer(rf"(?<!\w){pattern}(?!\w)", document.text.translate(_FOLD), re.IGNORECASE)
     spans = sorted((match.span() for match in found), key=lambda span: abs(span[0] - near))
     if not spans:
         return None

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from structrag.models.embedding import SentenceTransformerEmbedder
@@ -18,10 +19,19 @@ for _name in [name for name in os.environ if name.startswith("STRUCTRAG_") and n
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["ANONYMIZED_TELEMETRY"] = "False"
 
+# An example's first call may import a heavy package, and the machine may be busy: time says nothing here.
+hypothesis.settings.register_profile("structrag", deadline=None)
+hypothesis.settings.load_profile("structrag")
+
 HttpReply = tuple[int, bytes, Mapping[str, str]]
 """Status, body, headers."""
 StartServer = Callable[[Callable[[str, Mapping[str, str], bytes], HttpReply | None]], str]
 MakeFolder = Callable[[Mapping[str, str]], Path]
+
+
+class _QuietServer(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of clients that hung up: some tests are about them."""
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +85,7 @@ def start_server() -> Iterator[StartServer]:
             def log_message(self, *_: object) -> None:
                 """Keep quiet."""
 
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server = _QuietServer(("127.0.0.1", 0), Handler)
         servers.append(server)
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         return f"http://127.0.0.1:{server.server_address[1]}"

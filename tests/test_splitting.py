@@ -49,7 +49,15 @@ def test_nothing_is_repeated_across_paragraphs_and_headings() -> None:
 
 
 def test_overlap_begins_with_a_whole_word() -> None:
-    assert chunks("alpha beta gamma delta epsilon", 20, 8)[1].split()[0] in "alpha beta gamma delta".split()
+    expected = ["alpha beta", "beta gamma delta", "delta epsilon"]
+    assert chunks("alpha beta gamma delta epsilon", 20, 8) == expected
+
+
+def test_a_heading_stays_with_the_text_below_it() -> None:
+    text = "# Heading\n\n" + "one two three four five six"
+    assert chunks(text, 30, 12) == ["# Heading\n\none two three", "two three four five six"]
+    assert chunks("# A heading too long for that\n\none two", 33, 3)[0] == "# A heading too long for that"
+    assert chunks("Some text.\n\n# The last one", 15, 3) == ["Some text.", "# The last one"]
 
 
 def test_repetitive_text_is_covered_to_its_end() -> None:

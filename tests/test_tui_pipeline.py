@@ -15,11 +15,17 @@ from textual.widgets import Input, Markdown, OptionList, Static
 
 from structrag import StructRAG
 from structrag.corpus.store import CorpusStore
+from structrag.errors import ModelError
+from structrag.models.embedding import Embedder
 from structrag.testing import scripted
 from structrag.types import StructureType
 
 SENTENCE = "In 2024 the company had a revenue of 412 million EUR."
-SCRIPT = {"from numbered items": {"item": 1, "answer": "412 million EUR"}}
+SCRIPT = {
+    "from numbered items": {"item": 1, "answer": "412 million EUR"},
+    # Whatever else a structure asks for: it gets no answer, and the app goes on.
+    "": lambda prompt: ModelError("The model has gone."),
+}
 
 
 @pytest.fixture
@@ -32,10 +38,10 @@ def demo(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def app(tmp_path: Path, demo: Path) -> Iterator[StructRAGApp]:
+def app(tmp_path: Path, demo: Path, embedder: Embedder) -> Iterator[StructRAGApp]:
     def open_scripted(folder: Path) -> StructRAG:
         chat, _ = scripted(SCRIPT)
-        return StructRAG.open(folder, chat=chat, router=FixedRouter(StructureType.CHUNK))
+        return StructRAG.open(folder, chat=chat, router=FixedRouter(StructureType.CHUNK), embedder=embedder)
 
     app = StructRAGApp(tmp_path / "corpus", open_scripted, demo=lambda: [demo])
     yield app
@@ -72,9 +78,9 @@ async def test_from_an_empty_corpus_to_the_source_of_an_answer(app: StructRAGApp
             kept = [preference.payload for preference in store.preferences()]
         assert [(pair["chosen"], pair["rejected"]) for pair in kept] == [("algorithm", "chunk")]
 
-        app.screen.query_one("#history", OptionList).highlighted = 1
+        # The first answer is still there, from which the citation leads to its sentence.
         app.screen.query_one("#history").focus()
-        await pilot.press("enter")
+        await pilot.press("end", "enter")
         await settle(pilot)
         app.screen.query_one(Panes).see(Place.EVIDENCE)
         await pilot.press("enter")

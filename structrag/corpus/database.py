@@ -133,5 +133,5 @@ class Database:
         except sqlite3.Error as error:
             # Extended codes keep the primary one in their low byte.
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            reason, hint = _HINTS.get(code, (str(error), None))
+            reason, hint = _HINTS.get(code, (str(error).rstrip("."), None))
             raise StoreError(f"{self._name} cannot be used: {reason}.", hint=hint) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import os
 from typing import TYPE_CHECKING
 
 from structrag.corpus.canonical import ParsedText, storable
@@ -31,6 +32,7 @@ def read_html(data: bytes, name: str) -> ParsedText:
 
 def read_docx(data: bytes, name: str) -> ParsedText:
     """Return a Word document as Markdown: headings, lists, tables and text, without its images."""
+    _keep_offline()
     try:
         import mammoth  # type: ignore[import-untyped]
         from markitdown.converter_utils.docx.pre_process import pre_process_docx
@@ -58,6 +60,7 @@ def _decode(data: bytes, declared: str | None, name: str) -> tuple[str, tuple[st
 
 
 def _to_markdown(html: str, warnings: tuple[str, ...], name: str) -> ParsedText:
+    _keep_offline()
     try:
         from bs4 import BeautifulSoup
         from markitdown import MarkItDown, StreamInfo
@@ -79,6 +82,15 @@ def _to_markdown(html: str, warnings: tuple[str, ...], name: str) -> ParsedText:
     )
     text = storable(result.markdown.replace("\r\n", "\n").replace("\r", "\n"))
     return ParsedText(text, title=result.title or "", warnings=warnings)
+
+
+def _keep_offline() -> None:
+    """Keep MarkItDown from reporting to anybody.
+
+    It imports Magika and so ONNX Runtime, which since version 1.29 makes a device id and sends events to Microsoft
+    from its import on, unless this is set before. Somebody who has set it otherwise has decided.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 def _prepare_tables(soup: BeautifulSoup) -> None:

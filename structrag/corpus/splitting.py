@@ -14,6 +14,7 @@ _BLANK_LINES = r"\n\s*\n"
 # Tried in this order, the next where a piece is still too long.
 _SEPARATORS = (_BEFORE_HEADING, _BLANK_LINES, r"\n", r"(?<=[.!?…])\s(?=\S)", r"\s", "")
 _NEW_TOPIC = re.compile(f"{_BEFORE_HEADING}|{_BLANK_LINES}")
+_HEADING = re.compile(r"#{1,6} ")
 _SPACE = re.compile(r"\s")
 
 
@@ -43,16 +44,31 @@ def split(document: SourceDocument, *, chunk_size: int = CHUNK_SIZE, overlap: in
         chunk_overlap=0,
         strip_whitespace=False,
     )
+    text = document.text
     spans: list[Span] = []
     end = 0
-    for piece in splitter.split_text(document.text):
+    heading: int | None = None  # where a heading begins that the splitter has cut off from its text
+    for piece in splitter.split_text(text):
         start, end = end, end + len(piece)
         if not piece.strip():
             continue
-        if spans and not _NEW_TOPIC.match(piece):
-            start = _overlap_start(document.text, max(spans[-1].start, start - overlap), start)
-        spans.append(Span(document.id, *trim(document.text, start, end)))
+        if heading is not None and end - heading <= chunk_size:
+            start = heading
+        elif heading is not None:
+            spans.append(Span(document.id, *trim(text, heading, start)))
+        elif spans and not _NEW_TOPIC.match(piece):
+            start = _overlap_start(text, max(spans[-1].start, start - overlap), start)
+        heading = start if _is_heading(piece) else None
+        if heading is None:
+            spans.append(Span(document.id, *trim(text, start, end)))
+    if heading is not None:
+        spans.append(Span(document.id, *trim(text, heading, end)))
     return spans
+
+
+def _is_heading(piece: str) -> bool:
+    """Return whether a piece holds nothing but headings, which say nothing when they stand alone."""
+    return all(_HEADING.match(line) for line in piece.strip().split("\n") if line.strip())
 
 
 def _overlap_start(text: str, earliest: int, cut: int) -> int:

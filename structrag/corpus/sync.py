@@ -161,7 +161,8 @@ class _Sync:
         self._known = {document_id: _Known(*known) for document_id, known in store.sources().items()}
         self._id_of = {known.source: document_id for document_id, known in self._known.items() if known.source}
         self._taken: set[str] = set()
-        self._stored: list[str] = []  # not yet indexed
+        # Not yet indexed. What an earlier run left behind, when its embedder failed, is made up for with the rest.
+        self._stored = store.unindexed()
         self._stored_chunks = 0
 
     def run(self, tasks: Sequence[Callable[[], AddedDocument]]) -> AddReport:

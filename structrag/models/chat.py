@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from structrag.errors import ModelOutputError, TransientModelError
-from structrag.models.faults import translated
+from structrag.models.faults import invoke, translated
 from structrag.models.likelihood import option_probabilities
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class ChatModel:
             again = f"{error.message} Reply again, with corrected JSON only."
             reply = _checked(prompt, self._text(prompt, [*messages, ("ai", text), ("human", again)], meter))
         # Kept only once it has passed: a wrong reply must not outlive the run that it spoilt.
-        if self._cache and reply.text != kept:
+        if self._cache is not None and reply.text != kept:
             self._cache.put_reply(key, reply.text)
         return reply
 
@@ -178,12 +178,12 @@ class ChatModel:
             {"max_tokens": 1, "logprobs": True, "top_logprobs": _TOP_LOGPROBS},
         )
         probabilities = option_probabilities(message, options)
-        if self._cache:
+        if self._cache is not None:
             self._cache.put_reply(key, json.dumps(probabilities))
         return probabilities
 
     def _kept(self, key: str, meter: UsageMeter) -> str | None:
-        kept = self._cache.reply(key) if self._cache else None
+        kept = self._cache.reply(key) if self._cache is not None else None
         if kept is not None:
             meter.record_cached()
         return kept
@@ -206,20 +206,20 @@ class ChatModel:
         return text
 
     def _call(self, messages: list[tuple[str, str]], meter: UsageMeter, options: Mapping[str, Any]) -> AIMessage:
-        from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+        from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential, wait_random
 
         model = self._loaded()
         retrying = Retrying(
             retry=retry_if_exception_type(TransientModelError),
             stop=stop_after_attempt(self._retries + 1),
-            wait=wait_exponential_jitter(initial=0.5, max=20),
+            wait=wait_exponential(multiplier=0.5, max=20) + wait_random(0, 1),
             reraise=True,
         )
         for attempt in retrying:
             with attempt, self._slots, meter.call():
                 started = time.monotonic()
                 with translated(self.name):
-                    message: AIMessage = model.invoke(messages, **options)
+                    message = invoke(model, messages, options)
                 used = message.usage_metadata
                 meter.record_tokens(
                     prompt_tokens=used["input_tokens"] if used else 0,

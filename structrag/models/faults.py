@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from structrag.errors import ModelError, StructRAGError, TransientModelError
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.messages import AIMessage
 
 _TRANSIENT_STATUS = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 _TRANSIENT_NAMES = ("Timeout", "Connection", "RateLimit", "Overloaded", "ServiceUnavailable")
@@ -35,3 +40,27 @@ def translated(model: str) -> Iterator[None]:
             f"The chat model {model!r} refused the request: {error}",
             hint="Check `models.chat`, `models.base_url` and the key; `structrag doctor` tests the connection.",
         ) from error
+
+
+def invoke(model: BaseChatModel, messages: list[tuple[str, str]], options: Mapping[str, Any]) -> AIMessage:
+    """Return the model's message, also one that was cut off: openai's client raises that where there is a schema."""
+    try:
+        message: AIMessage = model.invoke(messages, **options)
+    except Exception as error:
+        from langchain_core.messages import AIMessage
+        from openai import LengthFinishReasonError
+
+        if not isinstance(error, LengthFinishReasonError):
+            raise
+        used = error.completion.usage
+        prompt_tokens, completion_tokens = (used.prompt_tokens, used.completion_tokens) if used else (0, 0)
+        return AIMessage(
+            content=error.completion.choices[0].message.content or "",
+            response_metadata={"finish_reason": "length"},
+            usage_metadata={
+                "input_tokens": prompt_tokens,
+                "output_tokens": completion_tokens,
+                "total_tokens": prompt_tokens + completion_tokens,
+            },
+        )
+    return message

@@ -6,6 +6,7 @@ import asyncio
 import queue
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -55,11 +56,13 @@ class StructRAG:
         self.settings = settings
         self.origins = list(origins)
         self._embedder = embedder or load_embedder(settings.models.embedder)
-        self._store = CorpusStore.open(folder / "corpus.sqlite" if folder else None)
-        self._store.check_embedder(self._embedder.name)
-        self._vectors = VectorIndex(folder / "chroma" if folder else None, self._embedder)
+        with ExitStack() as opened:
+            self._store = opened.enter_context(CorpusStore.open(folder / "corpus.sqlite" if folder else None))
+            self._store.check_embedder(self._embedder.name)
+            self._vectors = opened.enter_context(VectorIndex(folder / "chroma" if folder else None, self._embedder))
+            recover(self._store, self._vectors)
+            opened.pop_all()
         self._chat = chat or load_chat_model(settings.models, cache=self._store, progress=progress)
-        recover(self._store, self._vectors)
         retriever = Retriever(self._store, self._vectors, KeywordIndex(self._store))
         self._run = QuestionRun(self._store, retriever, router or load_router(settings.router, self._chat), settings)
 
@@ -118,8 +121,12 @@ class StructRAG:
         """
         loaded, origins = load_settings(None, settings)
         rag = cls(None, settings=loaded, origins=origins, chat=chat, router=router, embedder=embedder)
-        retrieval = loaded.retrieval
-        add_documents(rag._store, rag._vectors, documents, chunk_size=retrieval.chunk_size, overlap=retrieval.overlap)
+        size, overlap = loaded.retrieval.chunk_size, loaded.retrieval.overlap
+        try:
+            add_documents(rag._store, rag._vectors, documents, chunk_size=size, overlap=overlap)
+        except StructRAGError:
+            rag.close()
+            raise
         return rag
 
     def add(self, paths: Sequence[str | Path], *, listener: EventListener = ignore_event) -> AddReport:
@@ -148,9 +155,8 @@ class StructRAG:
         Raises:
             StoreError: The corpus does not hold one of them; then none is removed.
         """
-        for document_id in ids:
-            self._store.document(document_id)
-        for document_id in ids:
+        self._store.require(ids)
+        for document_id in dict.fromkeys(ids):
             self._store.remove(document_id)
             self._vectors.remove(document_id)
 
@@ -197,20 +203,20 @@ class StructRAG:
         self, question: str, *, structure: StructureType | str | None = None, scope: Sequence[str] | None = None
     ) -> Iterator[Event]:
         """Answer a question and yield every event as it happens; the last is `Answered`. See `ask`."""
-        events: queue.SimpleQueue[Event | StructRAGError | None] = queue.SimpleQueue()
+        events: queue.SimpleQueue[Event | Exception | None] = queue.SimpleQueue()
         asked = self._question(question, structure, scope)
 
         def work() -> None:
             try:
                 self._run.answer(asked, self._session(events.put))
-            except StructRAGError as error:
+            except Exception as error:  # noqa: BLE001 - the caller's thread raises it
                 events.put(error)
             finally:
                 events.put(None)
 
         threading.Thread(target=work, name="structrag-stream", daemon=True).start()
         while (event := events.get()) is not None:
-            if isinstance(event, StructRAGError):
+            if isinstance(event, Exception):
                 raise event
             yield event
 

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from structrag.corpus.markup import split_sentences
 from structrag.errors import ModelOutputError
 from structrag.models.chat import Prompt
 from structrag.session import Session
 from structrag.structures.algorithm import Algorithm, Branch, Procedure, Step
 from structrag.types import Evidence, Structure, StructureType
-from structrag.utilizer.finding import Finding
-from structrag.utilizer.reading import classify, load_prompt, read
+from structrag.utilizer.finding import NOTHING_FOUND, Finding
+from structrag.utilizer.limits import compare
+from structrag.utilizer.reading import classify, load_examples, load_prompt, read
 
 _LONGEST_TRACE = 30
 _UNKNOWN = "unknown"
 _UNKNOWN_FROM = 0.6
 """The model must be this sure that the situation does not say, before tracing stops."""
 _OPERATIONS = ("after", "before", "situation", "detail")
-_READ_STEPS = 5
+_READ_STEPS = 3
+_READ_PREREQUISITES = 5
 
 
 class AlgorithmReasoner:
@@ -36,6 +39,8 @@ class AlgorithmReasoner:
             ended = _trace(question, procedure, session)
             if ended is not None:
                 return ended
+        if operation == "after" and (following := _what_follows(nearest[0], procedure)).found:
+            return following
         return read(question, list(_items(operation, nearest, procedure)), session, stage="algorithm")
 
 
@@ -47,23 +52,33 @@ def _nearest(question: str, procedure: Procedure, session: Session) -> list[Step
     return [procedure.steps[i] for i in order]
 
 
+def _what_follows(step: Step, procedure: Procedure) -> Finding:
+    """What comes after a step: the first sentence of each step that can follow, with its condition if it has one."""
+    graph = procedure.graph()
+    texts, evidence = [], []
+    for number in graph.successors(step.number):
+        following = procedure.step(number)
+        start, end = split_sentences(following.text)[0]
+        condition = graph.edges[step.number, number]["condition"]
+        texts.append((f"if {condition}: " if condition else "") + following.text[start:end])
+        evidence.append(following.evidence)
+    return Finding("; ".join(texts), tuple(texts), (*evidence, step.evidence)) if texts else NOTHING_FOUND
+
+
 def _items(operation: str, nearest: list[Step], procedure: Procedure) -> Iterator[tuple[str, Evidence]]:
     """What an operation gives: steps, each with its number so that the number can be the answer, and prerequisites."""
     graph = procedure.graph()
     number = nearest[0].number
-    if operation == "after":
-        numbers = [*graph.successors(number), number]
-    elif operation == "before":
+    if operation == "before":
         numbers = [*graph.predecessors(number), number]
     else:
-        # Where a detail or a branch stands is less certain: read the nearest few, in the order of the procedure.
-        chosen = {step.number for step in nearest[:_READ_STEPS]}
-        numbers = [step.number for step in procedure.steps if step.number in chosen]
+        # Where a detail or a branch stands is less certain: read the nearest few.
+        numbers = [step.number for step in nearest[:_READ_STEPS]]
     for each in dict.fromkeys(numbers):
         step = procedure.step(each)
         yield f"Step {each}: {step.text}", step.evidence
     if operation in ("before", "detail"):
-        for text, evidence in procedure.prerequisites[:_READ_STEPS]:
+        for text, evidence in procedure.prerequisites[:_READ_PREREQUISITES]:
             yield f"Before step {procedure.steps[0].number}: {text}", evidence
 
 
@@ -83,11 +98,13 @@ def _trace(question: str, procedure: Procedure, session: Session) -> Finding | N
         if not step.decides:
             step = _next(procedure, step, None)
             continue
-        branch = _decide(question, step, session)
+        branch = _decide(question, step, procedure, session)
         if branch is None:
             return None if len(way) == 1 else Finding(step.text, (step.text,), tuple(reversed(way)))
         session.note("step", f"{step.number}: {branch.condition or 'always'} → {branch.target or branch.outcome}")
         if branch.target is None:
+            if not branch.outcome:
+                return None
             return Finding(branch.outcome, (branch.outcome,), tuple(reversed(way)))
         step = _next(procedure, step, branch)
     return None
@@ -100,20 +117,40 @@ def _next(procedure: Procedure, step: Step, branch: Branch | None) -> Step | Non
     return next((procedure.step(n) for n in procedure.graph().successors(step.number)), None)
 
 
-def _decide(question: str, step: Step, session: Session) -> Branch | None:
+def _following(procedure: Procedure, step: Step) -> Branch:
+    """The way to the next line; it leads nowhere from the last one."""
+    position = procedure.steps.index(step)
+    following = procedure.steps[position + 1 : position + 2]
+    return Branch("", following[0].number if following else None)
+
+
+def _decide(question: str, step: Step, procedure: Procedure, session: Session) -> Branch | None:
     """Return the branch that the situation takes, or ``None`` where it does not say."""
     named = {branch.condition: branch for branch in step.branches if branch.condition}
     if not named:
         return step.branches[0]
     is_yes_no = set(named) <= {"yes", "no"}
-    letters = {condition if is_yes_no else chr(ord("a") + i): b for i, (condition, b) in enumerate(named.items())}
+    otherwise = next((b for b in step.branches if not b.condition), None)
+    if is_yes_no:
+        # A check may name one way out alone: the other is "otherwise", or the next step.
+        letters = {word: named.get(word) or otherwise or _following(procedure, step) for word in ("yes", "no")}
+    else:
+        named |= {"none of these": otherwise} if otherwise else {}
+        letters = {chr(ord("a") + i): branch for i, branch in enumerate(named.values())}
     check = step.text.split("\n")[0] if is_yes_no else step.text
     lines = [f"Situation: {question}", f"Check: {' '.join(check.split())}"]
     if not is_yes_no:
-        lines += [f"{letter}: {branch.condition}" for letter, branch in letters.items()]
+        lines += [f"{letter}: {condition}" for letter, condition in zip(letters, named, strict=True)]
+    if is_yes_no and (holds := compare(question, " ".join(check.split()), session)) is not None:
+        return letters["yes" if holds else "no"]
     offered = [*letters, _UNKNOWN]
     lines.append(f"Words: {', '.join(offered)}")
-    prompt = Prompt(stage="algorithm.decide", system=load_prompt("algorithm_decide"), user="\n".join(lines))
+    prompt = Prompt(
+        stage="algorithm.decide",
+        system=load_prompt("algorithm_decide"),
+        user="\n".join(lines),
+        examples=load_examples("algorithm_decide"),
+    )
     try:
         shares = session.chat.choose(prompt, offered, session.meter)
     except ModelOutputError as error:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from structrag.models.chat import Prompt
 from structrag.session import Session
 from structrag.structures.catalogue import Catalogue, Member, Topic
+from structrag.structures.quotes import find_quote
 from structrag.types import Evidence, Structure, StructureType
 from structrag.utilizer.finding import NOTHING_FOUND, Finding
-from structrag.utilizer.reading import classify, read_all
+from structrag.utilizer.reading import classify, load_examples, load_prompt, read_all
 
 _SHOWN_MEMBERS = 12
 _ITEM_CHARACTERS = 280
+_BELONGS_FROM = 0.9
+"""The embedded model says yes too easily; set on the development questions."""
 _SENTENCES_PER_DOCUMENT = 2
 _CANDIDATE_DOCUMENTS = 10
 
@@ -30,7 +34,7 @@ class CatalogueReasoner:
             session.note("outline", outlined.title)
             found = [(topic.title, topic.evidence) for topic in _sections(outlined)]
         elif lists == "documents":
-            found = read_all(question, _about(question, structure, session), session, stage="catalogue")
+            found = _named(question, _mentioning(question, structure, session), session)
         else:
             found = read_all(question, _statements(question, structure, session), session, stage="catalogue")
         return _finding(found, count=count)
@@ -72,8 +76,12 @@ def _statements(question: str, catalogue: Catalogue, session: Session) -> list[t
     return [(texts[i][:_ITEM_CHARACTERS], placed[i][1].evidence) for i in sorted(nearest)]
 
 
-def _about(question: str, catalogue: Catalogue, session: Session) -> list[tuple[str, Evidence]]:
-    """One item per document: its title and the sentences nearest to the question, nearest documents only."""
+def _mentioning(question: str, catalogue: Catalogue, session: Session) -> list[tuple[Topic, Evidence]]:
+    """The documents of which the model finds it more likely than not that they belong on the list.
+
+    Each is judged by the sentences nearest to the question, one token a document, so that a long list costs no more
+    to write than a short one. Documents far from the question are not judged.
+    """
     placed: list[tuple[int, Member]] = [
         (index, member) for index, document in enumerate(catalogue.documents) for member in document.all_members()
     ]
@@ -82,12 +90,54 @@ def _about(question: str, catalogue: Catalogue, session: Session) -> list[tuple[
     for index, member in (placed[i] for i in order):
         if len(best.setdefault(index, [])) < _SENTENCES_PER_DOCUMENT:
             best[index].append(member)
-    session.note("coverage", f"looked at {len(best)} of {len(catalogue.documents)} documents")
-    items = []
-    for index in list(best)[:_CANDIDATE_DOCUMENTS]:
-        said = " ".join(member.text for member in best[index])
-        items.append((f"{catalogue.documents[index].title}: {said}"[:_ITEM_CHARACTERS], best[index][0].evidence))
-    return items
+    judged = list(best)[:_CANDIDATE_DOCUMENTS]
+    session.note("coverage", f"judged the nearest {len(judged)} of {len(catalogue.documents)} documents")
+    found = []
+    for index in judged:
+        document, members = catalogue.documents[index], best[index]
+        if _belongs(question, document, members, session):
+            found.append((document, members[0].evidence))
+    return found
+
+
+def _belongs(question: str, document: Topic, members: list[Member], session: Session) -> bool:
+    said = " ".join(member.text for member in members)[:_ITEM_CHARACTERS]
+    prompt = Prompt(
+        stage="catalogue_mentions",
+        system=load_prompt("catalogue_mentions"),
+        user=f"Question: {question}\nDocument: {document.title}\nIt says: {said}",
+        examples=load_examples("catalogue_mentions"),
+    )
+    share = session.chat.choose(prompt, ("yes", "no"), session.meter)["yes"]
+    session.note("judge", f"{document.title}: {share:.0%}")
+    return share >= _BELONGS_FROM
+
+
+def _named(question: str, found: list[tuple[Topic, Evidence]], session: Session) -> list[tuple[str, Evidence]]:
+    """For each document the name that the question asks for, if its title holds one; else the title."""
+    if not found:
+        return []
+    numbers = [str(number) for number in range(1, len(found) + 1)]
+    schema = {
+        "type": "object",
+        "properties": {number: {"type": "string", "maxLength": 80} for number in numbers},
+        "required": numbers,
+        "additionalProperties": False,
+    }
+    titles = "\n".join(f"[{number}] {topic.title}" for number, (topic, _) in zip(numbers, found, strict=True))
+    prompt = Prompt(
+        stage="catalogue_names",
+        system=load_prompt("catalogue_names"),
+        user=f"{titles}\n\nQuestion: {question}",
+        schema=schema,
+        max_tokens=40 * len(found),
+    )
+    reply = session.ask(prompt).data
+    named: dict[str, Evidence] = {}
+    for number, (topic, evidence) in zip(numbers, found, strict=True):
+        name = str(reply[number]).strip()
+        named.setdefault(name if find_quote(name, topic.title) else topic.title, evidence)
+    return list(named.items())
 
 
 def _nearest(wanted: str, texts: list[str], session: Session) -> list[int]:

@@ -15,11 +15,19 @@ from structrag.utilizer.finding import NOTHING_FOUND, Finding
 _ANSWER_TOKENS = 120
 _ANSWER_CHARACTERS = 300
 _MOST_ANSWERS = 20
+_CONFIRM_CHARACTERS = 800
+_CONFIRMED_FROM = 0.5
 
 
 def load_prompt(name: str) -> str:
     """Return one of the utilizer's prompt files."""
     return files(__package__).joinpath("prompts", f"{name}.txt").read_text(encoding="utf-8").strip()
+
+
+def load_examples(name: str) -> tuple[tuple[str, str], ...]:
+    """Return the worked examples that stand beside a prompt file, as pairs of a turn and its reply."""
+    lines = files(__package__).joinpath("prompts", f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+    return tuple((str(e["user"]), str(e["reply"])) for e in map(json.loads, lines))
 
 
 def classify(question: str, name: str, words: Sequence[str], session: Session) -> str:
@@ -35,9 +43,7 @@ def classify(question: str, name: str, words: Sequence[str], session: Session) -
         ModelOutputError: None of the words is likely.
         ModelError: The model does not answer.
     """
-    lines = files(__package__).joinpath("prompts", f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
-    examples = tuple((f"Question: {e['question']}", str(e["word"])) for e in map(json.loads, lines))
-    prompt = Prompt(stage=name, system=load_prompt(name), user=f"Question: {question}", examples=examples)
+    prompt = Prompt(name, load_prompt(name), f"Question: {question}", examples=load_examples(name))
     shares = session.chat.choose(prompt, words, session.meter)
     return max(words, key=lambda word: shares[word])
 
@@ -73,6 +79,7 @@ def read(question: str, items: Sequence[tuple[str, Evidence]], session: Session,
         user=f"{listing}\n\nQuestion: {question}",
         schema=schema,
         max_tokens=_ANSWER_TOKENS,
+        examples=load_examples("read"),
     )
     reply = session.ask(prompt).data
     number, answer = int(reply["item"]), str(reply["answer"]).strip()
@@ -83,7 +90,23 @@ def read(question: str, items: Sequence[tuple[str, Evidence]], session: Session,
     if evidence is None:
         session.note("verify", "the answer does not follow from any item, so it is not used")
         return NOTHING_FOUND
+    if not _confirmed(question, answer, evidence, session):
+        return NOTHING_FOUND
     return Finding(text=answer, values=(answer,), evidence=(evidence,))
+
+
+def _confirmed(question: str, answer: str, evidence: Evidence, session: Session) -> bool:
+    """Ask whether the text gives what was asked: a number in it may be the number of something else."""
+    text = " ".join(evidence.quote.split())[:_CONFIRM_CHARACTERS]
+    prompt = Prompt(
+        stage="confirm",
+        system=load_prompt("confirm"),
+        user=f"Text: {text}\nQuestion: {question}\nAnswer: {answer}",
+        examples=load_examples("confirm"),
+    )
+    share = session.chat.choose(prompt, ("yes", "no"), session.meter)["yes"]
+    session.note("confirm", f"{share:.0%} that the text gives what was asked")
+    return share >= _CONFIRMED_FROM
 
 
 def _supporting(answer: str, chosen: int, items: Sequence[tuple[str, Evidence]]) -> Evidence | None:

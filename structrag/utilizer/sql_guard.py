@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING
 
+from structrag.utilizer.table_database import ROW_NUMBER
+
 if TYPE_CHECKING:
     from sqlglot import exp
 
@@ -25,11 +27,11 @@ _SYNTAX = (
 )
 _FUNCTIONS = (
     "Count CountIf Sum Avg Min Max Median Mode Stddev StddevPop StddevSamp Variance VariancePop PercentileCont "
-    "PercentileDisc ArgMax ArgMin First Last AnyValue IgnoreNulls RowNumber Rank DenseRank Lag Lead FirstValue LastValue "
-    "Lower Upper Trim Length Substring Left Right Replace Concat Contains StartsWith EndsWith StrPosition SplitPart "
-    "RegexpLike RegexpExtract RegexpReplace Abs Round Floor Ceil Sqrt Pow Greatest Least Coalesce Nullif Sign "
-    "Year Month Day Quarter Week DayOfWeek DayOfYear Extract DateDiff DateSub DateAdd DateTrunc TimestampTrunc "
-    "DateFromParts TimeToStr StrToTime Date ToChar TsOrDsToDate"
+    "PercentileDisc ArgMax ArgMin First Last AnyValue IgnoreNulls RowNumber Rank DenseRank Lag Lead FirstValue "
+    "LastValue Lower Upper Trim Length Substring Left Right Replace Concat Contains StartsWith EndsWith "
+    "StrPosition SplitPart RegexpLike RegexpExtract RegexpReplace Abs Round Floor Ceil Sqrt Pow Greatest Least "
+    "Coalesce Nullif Sign Year Month Day Quarter Week DayOfWeek DayOfYear Extract DateDiff DateSub DateAdd DateTrunc "
+    "TimestampTrunc DateFromParts TimeToStr StrToTime Date ToChar TsOrDsToDate"
 )
 _OTHER_FUNCTIONS = frozenset(("date_part", "datepart", "strip_accents", "age"))
 
@@ -41,13 +43,17 @@ class RefusedSqlError(ValueError):
 def guard(sql: str, catalog: Catalog) -> exp.Query:
     """Return the query with every column bound to its table, ready to run.
 
+    ``SELECT *`` becomes the columns by name, without the numbers of the rows.
+
     Raises:
         RefusedSqlError: It is not exactly one SELECT over the catalog's tables and columns.
     """
+    from sqlglot import exp
     from sqlglot.errors import SqlglotError
     from sqlglot.optimizer.qualify import qualify
 
     query = _parse(sql)
+    is_star = query.is_star
     for node in query.walk():
         _refuse_unknown(node)
     _refuse_tables(query, catalog)
@@ -60,7 +66,10 @@ def guard(sql: str, catalog: Catalog) -> exp.Query:
         )
     except SqlglotError as error:
         raise RefusedSqlError(_explain(str(error), catalog)) from error
-    return qualified  # type: ignore[return-value]
+    if is_star and isinstance(qualified, exp.Select):
+        named = [item for item in qualified.selects if item.alias_or_name != ROW_NUMBER]
+        qualified.set("expressions", named or qualified.selects)
+    return qualified
 
 
 def _parse(sql: str) -> exp.Query:
@@ -82,13 +91,13 @@ def _parse(sql: str) -> exp.Query:
 
 
 @cache
-def _allowed() -> tuple[type[exp.Expression], ...]:
+def _allowed() -> frozenset[type[exp.Expr]]:
     from sqlglot import exp
 
-    return tuple(getattr(exp, name) for name in f"{_SYNTAX} {_FUNCTIONS}".split() if hasattr(exp, name))
+    return frozenset(getattr(exp, name) for name in f"{_SYNTAX} {_FUNCTIONS}".split())
 
 
-def _refuse_unknown(node: exp.Expression) -> None:
+def _refuse_unknown(node: exp.Expr) -> None:
     from sqlglot import exp
 
     if isinstance(node, exp.Anonymous):

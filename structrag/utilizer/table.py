@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from structrag.models.chat import Prompt
 from structrag.session import Session
-from structrag.structures.table import Cell, Column, ColumnType, Table, TableSet
+from structrag.structures.table_set import Cell, Column, ColumnType, Table, TableSet
 from structrag.types import Structure, StructureType
 from structrag.utilizer.finding import NOTHING_FOUND, Finding
 from structrag.utilizer.sql_guard import RefusedSqlError, guard
@@ -119,15 +119,24 @@ def _execute(query: exp.Query, database: TableDatabase) -> tuple[exp.Query, Resu
     matcher = Matcher(database)
     executed = without_ties_cut(matcher.rewrite(query), database)
     result = database.run(_text(executed))
-    if not is_negative(result):
-        return executed, result, matcher.unmatched
+    strict = executed, result, matcher.unmatched
+    if not is_empty(result) and not _counts_nothing(query, result):
+        return strict
     # The exact name may stand in other rows than those that the further conditions leave.
     loose = Matcher(database, loosely=True)
-    loosened = without_ties_cut(loose.rewrite(query), database)
-    other = database.run(_text(loosened))
-    if is_negative(other):
-        return executed, result, matcher.unmatched
-    return loosened, other, loose.unmatched
+    try:
+        loosened = without_ties_cut(loose.rewrite(query), database)
+        other = database.run(_text(loosened))
+    except FailedQueryError:
+        return strict
+    return strict if is_negative(other) else (loosened, other, loose.unmatched)
+
+
+def _counts_nothing(query: exp.Query, result: Result) -> bool:
+    """Whether a query only counts, and counted no row; a difference of zero or a "no" is no such thing."""
+    from sqlglot import exp
+
+    return is_negative(result) and all(isinstance(item.unalias(), exp.Count) for item in query.selects)
 
 
 def _or_all(found: list[Source], query: exp.Query, database: TableDatabase) -> list[Source]:

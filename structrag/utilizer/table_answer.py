@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from structrag.structures.table import ColumnType
-from structrag.structures.table_units import Unit, asked_unit, parse_unit
+from structrag.structures.table_set import ColumnType
+from structrag.structures.table_units import asked_unit, parse_unit
 from structrag.structures.table_values import Quantity, format_number
 from structrag.utilizer.table_database import ROW_NUMBER, Result, TableDatabase
 from structrag.utilizer.table_provenance import Source
@@ -54,7 +54,7 @@ def describe_columns(
     columns = QueryColumns(query)
     described = []
     for name, item in zip(result.names, query.selects, strict=True):
-        base = columns.base(item)
+        base = columns.base(_held(item))
         if base is None or base.name == ROW_NUMBER:
             label = "" if name.startswith("_") or "(" in name else name.replace("_", " ")
             described.append(ResultColumn(label, _unit(item, columns, database), {}))
@@ -67,6 +67,14 @@ def describe_columns(
             raw = {cell.value: cell.raw for cell in cells}
         described.append(ResultColumn(column.label, column.unit, raw))
     return described
+
+
+def _held(node: exp.Expr) -> exp.Expr:
+    """Return the value that a minimum or maximum picks: it stands in a cell, as a sum does not."""
+    from sqlglot import exp
+
+    value = node.unalias()
+    return value.this if isinstance(value, (exp.Min, exp.Max)) else value
 
 
 def is_empty(result: Result) -> bool:
@@ -168,6 +176,3 @@ def _unit(node: exp.Expression, columns: QueryColumns, database: TableDatabase) 
         left, right = (_unit(side, columns, database) for side in (node.this, node.expression))
         return left if left == right else ""
     return ""
-
-
-__all__ = ["Answered", "ResultColumn", "Unit", "answer", "describe_columns", "is_empty", "is_negative"]

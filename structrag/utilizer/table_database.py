@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from structrag.structures.table import Column, ColumnType, Row, Table
+from structrag.structures.table_set import Column, ColumnType, Row, Table
 
 ROW_NUMBER = "row_no"
 _SECONDS = 5.0

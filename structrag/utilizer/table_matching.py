@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from structrag.structures.table import ColumnType
+from structrag.structures.table_set import ColumnType
 from structrag.structures.table_units import parse_unit
 from structrag.structures.table_values import find_quantities, parse_boolean, parse_date, parse_quantity
 from structrag.utilizer.table_database import ROW_NUMBER, TableDatabase
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sqlglot import exp
 
 _YEAR = re.compile(r"(?:1[5-9]|20|21)\d{2}")
+_FIRST_YEAR, _LAST_YEAR = 1000, 2200
 _SHORTEST_INNER = 3
 
 
@@ -44,6 +45,10 @@ class Matcher:
 
         query = query.copy()
         columns = QueryColumns(query)
+        for node in list(query.find_all(exp.Year)):
+            column = columns.base(node.this)
+            if column and self._holds_years(column):
+                node.replace(node.this)
         comparisons = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Like, exp.ILike, exp.In)
         for node in list(query.find_all(*comparisons)):
             column = columns.base(_bare(node.this))
@@ -61,7 +66,7 @@ class Matcher:
         if not literals or any(item is None for item in literals):
             return None
         texts = [item.name for item in literals if item is not None]
-        type_ = self._database.column(column.table, column.name).type
+        type_ = self._type(column)
         if type_ is ColumnType.TEXT:
             return self._on_text(node, column, texts)
         if isinstance(node, exp.In):
@@ -73,12 +78,25 @@ class Matcher:
             return None if truth is None else _with_literal(node, exp.Boolean(this=truth))
         return self._on_number(node, column, literals[0])
 
+    def _type(self, column: BaseColumn) -> ColumnType:
+        if column.name == ROW_NUMBER:
+            return ColumnType.NUMBER
+        return self._database.column(column.table, column.name).type
+
+    def _holds_years(self, column: BaseColumn) -> bool:
+        """Whether a column is of numbers that are years already."""
+        if self._type(column) is not ColumnType.NUMBER or column.name == ROW_NUMBER:
+            return False
+        at = self._database.tables[column.table].column_index(column.name)
+        values = [row.cells[at].value for row in self._database.rows(column.table) if row.cells[at].usable]
+        return all(isinstance(value, float) and _FIRST_YEAR <= value <= _LAST_YEAR for value in values)
+
     def _on_text(self, node: exp.Expression, column: BaseColumn, texts: Sequence[str]) -> exp.Expression | None:
         from sqlglot import exp
 
         operand = _bare(node.this)
         if isinstance(node, (exp.GT, exp.GTE, exp.LT, exp.LTE)):
-            number = parse_quantity(texts[0])
+            number = next(find_quantities(texts[0]), None)
             return (
                 _with_literal(_with_operand(node, _leading_number(operand)), _number(number.number)) if number else None
             )
@@ -131,8 +149,7 @@ def fold(text: str) -> str:
 def matching_texts(values: Sequence[str], wanted: str, *, loosely: bool = False) -> list[str]:
     """Return the values that a name means: those equal to it, else containing it, else contained in it.
 
-    Args:
-        loosely: Values that contain the name count even where others are equal to it.
+    Loosely, values that contain the name count even where others are equal to it.
     """
     name = fold(wanted)
     tests: list[Callable[[str], bool]] = [

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from structrag.structures.table import Cell
+from structrag.structures.table_set import Cell
 from structrag.types import Evidence
 from structrag.utilizer.table_database import ROW_NUMBER, FailedQueryError, TableDatabase
 from structrag.utilizer.table_scopes import BaseColumn, QueryColumns, tables_of

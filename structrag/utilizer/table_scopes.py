@@ -29,7 +29,7 @@ class QueryColumns:
         """The outermost first."""
         self._scope_of = {id(column): scope for scope in self.scopes for column in scope.columns}
 
-    def base(self, node: exp.Expression | None) -> BaseColumn | None:
+    def base(self, node: exp.Expr | None) -> BaseColumn | None:
         """Return the base column that an expression is, or ``None`` if it is anything else."""
         from sqlglot import exp
 
