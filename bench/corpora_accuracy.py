@@ -18,10 +18,10 @@ from typing import Any
 from plain_rag import PlainRAG
 from report import render_report
 from scoring import is_right
-from structrag.corpora import ShippedCorpus, shipped
-from structrag.router import FixedRouter
 
 from structrag import StructRAG
+from structrag.corpora import ShippedCorpus, shipped
+from structrag.router import FixedRouter
 from structrag.types import StructureType
 
 

@@ -11,10 +11,9 @@ from collections import Counter
 from pathlib import Path
 from statistics import median
 
-from structrag.router import ChatRouter, RoutingRequest
-
 from structrag.config import load_settings
 from structrag.models.loading import load_chat_model
+from structrag.router import ChatRouter, RoutingRequest
 from structrag.usage import UsageMeter
 
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from structrag.router.chat import ChatRouter, measure_prior
-
 from structrag.config import load_settings
 from structrag.models.loading import load_chat_model
+from structrag.router.chat import ChatRouter, measure_prior
 
 PRIORS = Path(__file__).parent.parent / "router" / "prompts" / "priors.json"
 

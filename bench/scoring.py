@@ -33,8 +33,8 @@ def is_right(values: Sequence[str], gold: Sequence[str], answer_type: str) -> bo
     """Return whether the values answer a question whose gold answers are given.
 
     ``short`` wants a normalised match with one gold answer, ``span`` a word F1 of 0.6, ``number`` the same number,
-    ``list`` the same items and no other, each by name, ``set`` an F1 of 0.5 after topics are matched by words, ``yes/no`` the same
-    word, ``none`` no answer.
+    ``list`` the same items and no other, each by name, ``set`` an F1 of 0.5 after topics are matched by words,
+    ``yes/no`` the same word, ``none`` no answer.
     """
     if answer_type == "none":
         return not values

@@ -21,8 +21,24 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 WHEN = datetime(2025, 1, 1)
 PAGE_BREAK = "---pagebreak---"
-ASCII = {"€": "EUR", "‘": "'", "’": "'", "“": '"', "”": '"', "–": "-", "—": "-", "−": "-", "…": "...",
-         "•": "-", "\u2009": " ", "\u202f": " ", "≥": ">=", "≤": "<=", "→": "->", "Ω": "ohm"}
+ASCII = {
+    "€": "EUR",
+    "‘": "'",
+    "’": "'",
+    "“": '"',
+    "”": '"',
+    "–": "-",
+    "—": "-",
+    "−": "-",
+    "…": "...",
+    "•": "-",
+    "\u2009": " ",
+    "\u202f": " ",
+    "≥": ">=",
+    "≤": "<=",
+    "→": "->",
+    "Ω": "ohm",
+}
 ITEM = re.compile(r"^\s*(?:(\d+)[.)]|[-*])\s+(.*)$")
 
 
@@ -124,7 +140,7 @@ def render_docx(source: Path, target: Path) -> None:
         elif block.kind == "table":
             table = document.add_table(0, max(map(len, block.rows)), "Table Grid")
             for row in block.rows:
-                for cell, text in zip(table.add_row().cells, row):
+                for cell, text in zip(table.add_row().cells, row, strict=False):
                     cell.text = text
         else:
             style = {"number": "List Number", "bullet": "List Bullet"}.get(block.kind)

@@ -7,10 +7,9 @@ import time
 from collections.abc import Mapping
 from importlib.resources import files
 
-from structrag.router.protocol import RoutingRequest, describe_documents
-
 from structrag.errors import ModelOutputError, RoutingError
 from structrag.models.chat import ChatModel, Prompt
+from structrag.router.protocol import RoutingRequest, describe_documents
 from structrag.types import Route, StructureType
 from structrag.usage import UsageMeter
 

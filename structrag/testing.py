@@ -1,6 +1,7 @@
 """A scripted chat model for tests, ours and yours.
 
-It takes the place of the provider, so that everything of ours (counting, caching, retries, schema checks) runs for real.
+It takes the place of the provider, so that everything of ours runs for real: counting, caching, retries and
+schema checks.
 """
 
 from __future__ import annotations

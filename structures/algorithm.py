@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from structrag.structures.building import BuildRequest
-
 from structrag.errors import BuildError
 from structrag.session import Session
+from structrag.structures.building import BuildRequest
 from structrag.types import Evidence, StructureType
 
 if TYPE_CHECKING:

@@ -10,8 +10,6 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from structrag.structures.algorithm import Branch, Procedure, Step
-
 from structrag.corpus.markup import (
     MarkupHeading,
     MarkupStep,
@@ -20,6 +18,7 @@ from structrag.corpus.markup import (
     parse_steps,
     split_sentences,
 )
+from structrag.structures.algorithm import Branch, Procedure, Step
 from structrag.types import Evidence, SourceDocument, Span
 
 _NUMBER = r"(\d+(?:\.\d+)*[a-z]?)"

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from structrag.structures.building import BuildRequest
-
 from structrag.errors import BuildError
 from structrag.session import Session
+from structrag.structures.building import BuildRequest
 from structrag.types import Evidence, StructureType
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from structrag.structures.catalogue import Member, Topic
-
 from structrag.corpus.markup import MarkupHeading, parse_headings, split_sentences
+from structrag.structures.catalogue import Member, Topic
 from structrag.types import Evidence, SourceDocument, Span
 
 # "2. Scope", "2.1 Scope" and "B) Scope", but not "2024 in brief" or "11 February".

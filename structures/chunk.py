@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from structrag.structures.building import BuildRequest
-
 from structrag.errors import BuildError
 from structrag.session import Session
+from structrag.structures.building import BuildRequest
 from structrag.types import Evidence, Passage, StructureType
 
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from structrag.structures.building import BuildRequest
-
 from structrag.errors import BuildError
 from structrag.session import Session
+from structrag.structures.building import BuildRequest
 from structrag.types import Evidence, StructureType
 
 if TYPE_CHECKING:

@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from structrag.corpus.markup import MarkupTable, parse_tables, split_sentences
 from structrag.structures.graph import Fact, KnowledgeGraph
 from structrag.structures.names import find_names, mentions, merge_names
-
-from structrag.corpus.markup import MarkupTable, parse_tables, split_sentences
 from structrag.types import Evidence, SourceDocument, Span
 
 _PRONOUN = re.compile(

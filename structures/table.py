@@ -16,15 +16,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from structrag.errors import BuildError
+from structrag.session import Session
 from structrag.structures.building import BuildRequest
 from structrag.structures.table_extraction import extract_table, plan_schema
 from structrag.structures.table_grids import parse_grids
 from structrag.structures.table_pivot import pivot_attributes
 from structrag.structures.table_set import Table, TableSet
 from structrag.structures.table_union import DOCUMENT, find_conflicts, unite
-
-from structrag.errors import BuildError
-from structrag.session import Session
 from structrag.types import SourceDocument, StructureType
 
 # Set on the development questions; see `rank_tables` for the scale.

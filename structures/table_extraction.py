@@ -10,6 +10,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from structrag.errors import ModelOutputError
+from structrag.models.chat import Prompt
+from structrag.session import Session
 from structrag.structures.table_columns import commonest_unit, sql_name, table_name
 from structrag.structures.table_excerpts import excerpt
 from structrag.structures.table_set import EMPTY_CELL, Cell, Column, ColumnType, Row, Table
@@ -17,10 +20,6 @@ from structrag.structures.table_union import title_evidence
 from structrag.structures.table_units import PLAIN, Unit, parse_unit
 from structrag.structures.table_values import Quantity, is_missing
 from structrag.structures.table_verification import Checked, Claim, check, failed, locate
-
-from structrag.errors import ModelOutputError
-from structrag.models.chat import Prompt
-from structrag.session import Session
 from structrag.types import Evidence, SourceDocument
 
 _MOST_ROWS = 8

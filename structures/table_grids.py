@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from structrag.corpus.markup import parse_tables
 from structrag.structures.table_units import parse_unit
 from structrag.structures.table_values import parse_number
-
-from structrag.corpus.markup import parse_tables
 from structrag.types import SourceDocument
 
 

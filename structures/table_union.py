@@ -10,7 +10,6 @@ from structrag.structures.table_grids import NO_CELL, Grid, GridCell
 from structrag.structures.table_pivot import PERIOD, YEAR
 from structrag.structures.table_set import Cell, Column, ColumnType, Conflict, Row, Table, Value
 from structrag.structures.table_units import Unit, split_header
-
 from structrag.types import Evidence, SourceDocument, Span
 
 DOCUMENT = Column("document", "Document")

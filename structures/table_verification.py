@@ -8,7 +8,6 @@ from datetime import date
 
 from structrag.structures.table_set import ColumnType
 from structrag.structures.table_values import Quantity, find_dates, find_quantities, parse_date, parse_quantity
-
 from structrag.types import Evidence, SourceDocument, Span
 
 # One character each, so that an offset in the folded text is an offset in the original.

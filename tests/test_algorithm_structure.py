@@ -8,14 +8,14 @@ import networkx as nx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from structrag.structures.algorithm import Algorithm, AlgorithmBuilder, Branch, Procedure, Step
-from structrag.structures.algorithm_parse import parse_branches, parse_procedures
-from structrag.structures.building import BuildRequest
 
 from structrag.corpus.store import CorpusStore
 from structrag.errors import BuildError
 from structrag.models.embedding import SentenceTransformerEmbedder
 from structrag.session import Session
+from structrag.structures.algorithm import Algorithm, AlgorithmBuilder, Branch, Procedure, Step
+from structrag.structures.algorithm_parse import parse_branches, parse_procedures
+from structrag.structures.building import BuildRequest
 from structrag.testing import scripted
 from structrag.types import SourceDocument
 
@@ -69,7 +69,10 @@ class TestBranches:
         ],
     )  # fmt: skip
     def test_an_outcome_is_told_in_full(self, text: str, outcome: str) -> None:
-        assert parse_branches(text) == (Branch("yes", None, outcome), Branch("no", "2", parse_branches(text)[1].outcome))
+        assert parse_branches(text) == (
+            Branch("yes", None, outcome),
+            Branch("no", "2", parse_branches(text)[1].outcome),
+        )
 
     def test_conditions_and_otherwise(self) -> None:
         text = "Check the seal. If it leaks, return to step 2. Otherwise continue with step 6."
@@ -210,7 +213,9 @@ class TestProperties:
 def trees(draw: st.DrawFn) -> str:
     """A decision tree as text: each check leads on to a later check, or to an outcome of its own."""
     count = draw(st.integers(1, 7))
-    layout = draw(st.sampled_from(["   - Yes: {}\n   - No: {}", "   yes -> {}\n   no  -> {}", " If yes, {}. If no, {}."]))
+    layout = draw(
+        st.sampled_from(["   - Yes: {}\n   - No: {}", "   yes -> {}\n   no  -> {}", " If yes, {}. If no, {}."])
+    )
     lines = []
     for number in range(1, count + 1):
         ways = []

@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from structrag.structures.building import BuildRequest
-from structrag.structures.catalogue import CatalogueBuilder, Topic
-from structrag.structures.catalogue_parse import clean_title, parse_topics
 
 from structrag.corpus.markup import parse_headings, split_sentences
 from structrag.corpus.store import CorpusStore
 from structrag.errors import BuildError
 from structrag.models.embedding import SentenceTransformerEmbedder
 from structrag.session import Session
+from structrag.structures.building import BuildRequest
+from structrag.structures.catalogue import CatalogueBuilder, Topic
+from structrag.structures.catalogue_parse import clean_title, parse_topics
 from structrag.testing import scripted
 from structrag.types import SourceDocument
 
@@ -111,7 +111,17 @@ def test_numbering_goes_and_numbers_stay(title: str, clean: str) -> None:
 PIECES = st.sampled_from(
     [
         *("# Title", "## 2. Money", "### Deep", "# Other", "Title\n===", "Sub\n---", "- dot", "1. one", "| a | b |"),
-        *("| --- | --- |", "", "", "Dr. Moor left. He ran.", "CAPITALS", "   wrapped", "你好。再见。", "**Bold**", "```"),
+        *(
+            "| --- | --- |",
+            "",
+            "",
+            "Dr. Moor left. He ran.",
+            "CAPITALS",
+            "   wrapped",
+            "你好。再见。",
+            "**Bold**",
+            "```",
+        ),
     ]
 )
 texts = st.one_of(st.lists(PIECES, max_size=14).map("\n".join), st.text(max_size=80))

@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from structrag.corpora import shipped
-from structrag.router import RoutingRequest
 from typer.testing import CliRunner, Result
 
 from structrag.cli import build
 from structrag.cli.app import start_ui
 from structrag.cli.demo import QUESTIONS
+from structrag.corpora import shipped
 from structrag.errors import ConfigError, ModelError, ModelOutputError, RoutingError, StructRAGError
 from structrag.models.weights import Progress
 from structrag.pipeline import StructRAG
+from structrag.router import RoutingRequest
 from structrag.testing import scripted
 from structrag.types import Route, StructureType
 from structrag.usage import UsageMeter

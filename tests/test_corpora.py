@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from structrag.corpora import ShippedCorpus, shipped
 
+from structrag.corpora import ShippedCorpus, shipped
 from structrag.corpus.loaders import load_file
 from structrag.types import StructureType
 

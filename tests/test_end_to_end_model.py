@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-
 import pytest
 from langchain_core.documents import Document
 
 from structrag import StructRAG
+from structrag.config import load_settings
 from structrag.models.chat import ChatModel
 from structrag.models.embedding import SentenceTransformerEmbedder
 from structrag.models.loading import load_chat_model
-from structrag.config import load_settings
 from structrag.types import StructureType
 
 pytestmark = pytest.mark.model
@@ -71,7 +70,13 @@ Today the tower is a museum, open from Easter to October. A small shop sells pos
 QUESTIONS = [
     (StructureType.TABLE, FERRIES, "Which ferry has the most seats?", "Calder", "420"),
     (StructureType.GRAPH, FIRMS, "Who leads the firm that bought the Heron Mill?", "Jonas Brandt", "Jonas Brandt"),
-    (StructureType.ALGORITHM, KETTLE, "What do I do after emptying the water tank and the drip tray?", "descaler", "3. "),
+    (
+        StructureType.ALGORITHM,
+        KETTLE,
+        "What do I do after emptying the water tank and the drip tray?",
+        "descaler",
+        "3. ",
+    ),
     (StructureType.CATALOGUE, MEETING, "What topics were on the agenda of the meeting?", "Path lighting", "## "),
     (StructureType.CHUNK, LIGHTHOUSE, "Who was the last keeper of the lighthouse?", "Edith Marlow", "Edith Marlow"),
 ]

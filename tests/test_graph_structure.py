@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from structrag.structures.building import BuildRequest
-from structrag.structures.graph import Fact, GraphBuilder, KnowledgeGraph
-from structrag.structures.graph_parse import named_in, parse_facts
-from structrag.structures.names import find_names, mentions, merge_names
 
 from structrag.corpus.store import CorpusStore
 from structrag.errors import BuildError
 from structrag.models.embedding import SentenceTransformerEmbedder
 from structrag.session import Session
+from structrag.structures.building import BuildRequest
+from structrag.structures.graph import Fact, GraphBuilder, KnowledgeGraph
+from structrag.structures.graph_parse import named_in, parse_facts
+from structrag.structures.names import find_names, mentions, merge_names
 from structrag.testing import scripted
 from structrag.types import Evidence, SourceDocument, Span
 
@@ -56,7 +56,18 @@ class TestFindNames:
 
 
 FORMS = ["Katrin Moor", "K. Moor", "Prof. Moor", "Moor", "Katrin", "Prof. Katrin Moor"]
-POOL = [*FORMS, "Karl Moor", "Alder", "Alder Thermik AG", "ALDER", "Thermik", "T-11", "Birk & Sons", "Harrow 500", "Dr."]
+POOL = [
+    *FORMS,
+    "Karl Moor",
+    "Alder",
+    "Alder Thermik AG",
+    "ALDER",
+    "Thermik",
+    "T-11",
+    "Birk & Sons",
+    "Harrow 500",
+    "Dr.",
+]
 
 
 class TestMergeNames:
@@ -146,7 +157,13 @@ class TestFacts:
             st.sampled_from(
                 [
                     *("Alder owns Birk.", "She left K. Moor.", "# Katrin Moor", "| Firm | Seat |", "| --- | --- |"),
-                    *("| Alder | Oslo |", "", "It is in Graz!", "Dr. Moor, Ann, Bo, Cy, Di, Ed and Flo met.", "x \\| y"),
+                    *(
+                        "| Alder | Oslo |",
+                        "",
+                        "It is in Graz!",
+                        "Dr. Moor, Ann, Bo, Cy, Di, Ed and Flo met.",
+                        "x \\| y",
+                    ),
                 ]
             ),
             max_size=10,

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from structrag.router import FixedRouter
 
 from structrag import StructRAG
 from structrag.corpus.store import CorpusStore
 from structrag.events import DocumentAdded, Event, PassagesRetrieved
 from structrag.index.chroma import VectorIndex
+from structrag.router import FixedRouter
 from structrag.testing import scripted
 from structrag.types import StructureType
 

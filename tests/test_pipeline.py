@@ -6,13 +6,13 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fpdf import FPDF
 from langchain_core.documents import Document
-from structrag.router import FixedRouter
 
 from structrag import StructRAG
 from structrag.corpus.store import CorpusStore
@@ -26,16 +26,19 @@ from structrag.errors import (
     StoreError,
 )
 from structrag.events import Answered, DocumentAdded, Event, PassagesRetrieved, RouteChosen, StepTaken, StructureBuilt
-from structrag.models.chat import ChatModel
 from structrag.models.embedding import SentenceTransformerEmbedder
 from structrag.pipeline.components import builder_and_reasoner
+from structrag.router import FixedRouter
 from structrag.testing import ScriptedChatModel, scripted
 from structrag.types import Answer, StructureType
+from structrag.utilizer.reading import load_prompt
 
-READ = "You answer a question from numbered items"
-ROUTE = "You decide which knowledge structure"
-OPERATION = "how a question about a procedure is to be answered"
-PLAN = "You plan how to answer"
+# A script finds its prompt by the whole instruction, so that rewording one does not break these tests.
+READ = load_prompt("read")
+CONFIRM = load_prompt("confirm")
+PLAN = load_prompt("graph_plan")
+OPERATION = load_prompt("algorithm_operation")
+ROUTE = files("structrag.router").joinpath("prompts", "route.txt").read_text(encoding="utf-8").strip()
 NOTHING = {"item": 0, "answer": ""}
 
 ALDER = "# Alder report\n\nAlder makes ladders. In 2024 Alder had a revenue of 412 million EUR.\n"
@@ -44,11 +47,16 @@ KILN = "# Kiln\n\n1. Open the damper by 3 turns.\n2. Light the burner.\n3. Wait 
 TEXTS = {"alder": ALDER, "birch": BIRCH, "kiln": KILN}
 REVENUE = "What revenue did Alder have in 2024?"
 
-MakeChat = tuple[ChatModel, ScriptedChatModel]
+
+def confirming(script: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the script of a model that stands by what it read."""
+    return {**script, CONFIRM: {"yes": 1.0}}
 
 
 def listed(prompt: str) -> dict[int, str]:
-    return {int(number): text for number, text in re.findall(r"^\[(\d+)\] (.*)$", prompt, re.MULTILINE)}
+    """Return the numbered items of a prompt that reads; its worked examples come before them."""
+    listing = prompt[prompt.rindex("\n[1] ") :]
+    return {int(number): text for number, text in re.findall(r"^\[(\d+)\] (.*)$", listing, re.MULTILINE)}
 
 
 def revenue_of(prompt: str) -> dict[str, Any]:
@@ -89,7 +97,7 @@ def corpus(embedder: SentenceTransformerEmbedder) -> Iterator[Callable[..., tupl
         structure: StructureType | None = StructureType.CHUNK,
         settings: Mapping[str, Any] | None = None,
     ) -> tuple[StructRAG, ScriptedChatModel]:
-        chat, model = scripted(script)
+        chat, model = scripted(confirming(script))
         rag = StructRAG.from_documents(
             [Document(text, id=name) for name, text in texts.items()],
             settings=settings,
@@ -110,7 +118,7 @@ def reopen(embedder: SentenceTransformerEmbedder, tmp_path: Path) -> Callable[[M
     """Open the corpus folder of the test with scripted replies."""
 
     def make(script: Mapping[str, Any]) -> StructRAG:
-        chat, _ = scripted(script)
+        chat, _ = scripted(confirming(script))
         router = FixedRouter(StructureType.CHUNK)
         return StructRAG.open(tmp_path / "corpus", chat=chat, router=router, embedder=embedder)
 
@@ -260,7 +268,11 @@ class TestRefusals:
 
 class TestRouting:
     def test_the_route_decides_and_costs_one_call(self, corpus: MakeCorpus) -> None:
-        script = {ROUTE: routing(algorithm=0.9, chunk=0.1), OPERATION: {"detail": 1.0}, READ: {"item": 3, "answer": "80"}}
+        script = {
+            ROUTE: routing(algorithm=0.9, chunk=0.1),
+            OPERATION: {"detail": 1.0},
+            READ: {"item": 3, "answer": "80"},
+        }
         rag, model = corpus(script, structure=None)
         route = rag.route("How hot must the kiln be?")
         assert (route.structure, route.unsure, len(model.prompts)) == (StructureType.ALGORITHM, False, 1)
@@ -456,7 +468,7 @@ class TestModelTrouble:
         self, embedder: SentenceTransformerEmbedder, tmp_path: Path
     ) -> None:
         with CorpusStore.open(tmp_path / "cache.sqlite") as cache:
-            chat, model = scripted({READ: revenue_of}, cache=cache)
+            chat, model = scripted(confirming({READ: revenue_of}), cache=cache)
             documents = [Document(ALDER, id="alder")]
             router = FixedRouter(StructureType.CHUNK)
             with StructRAG.from_documents(documents, chat=chat, router=router, embedder=embedder) as rag:

@@ -7,6 +7,7 @@ import re
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+
 from structrag.structures.quotes import content_words, find_quote, follows_from, support
 
 WORDS = st.sampled_from(["revenue", "Alder", "412", "1,204.5", "the", "Straße", "R290", "Анна", "(net)", "a+b", "3.5", "yes"])  # fmt: skip
@@ -33,7 +34,9 @@ class TestFindQuote:
             stands = " ".join(text[slice(*found)].split())
             assert re.fullmatch(re.escape(" ".join(quote.split())), stands, re.IGNORECASE)
 
-    @pytest.mark.parametrize(("quote", "text"), [("", "text"), (" \n", "text"), ("tex ts", "texts"), ("412", "41 2"), ("41", "412")])
+    @pytest.mark.parametrize(
+        ("quote", "text"), [("", "text"), (" \n", "text"), ("tex ts", "texts"), ("412", "41 2"), ("41", "412")]
+    )
     def test_what_is_not_there(self, quote: str, text: str) -> None:
         assert find_quote(quote, text) is None
 
@@ -58,7 +61,9 @@ class TestFollowsFrom:
     def test_yes_and_no_have_nothing_to_find(self, value: str, quote: str) -> None:
         assert follows_from(value, quote)
 
-    @pytest.mark.parametrize("value", ["Bo Halvorsen", "a dark secret", "412 million EUR", "...", "he was", "", "no pumps sold"])
+    @pytest.mark.parametrize(
+        "value", ["Bo Halvorsen", "a dark secret", "412 million EUR", "...", "he was", "", "no pumps sold"]
+    )
     def test_what_the_quote_does_not_say(self, value: str) -> None:
         assert not follows_from(value, "Alder Thermik had a revenue of 214 million EUR.")
 

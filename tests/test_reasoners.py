@@ -7,17 +7,17 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+from structrag.corpus.store import CorpusStore
+from structrag.errors import ModelError, ModelOutputError
+from structrag.models.embedding import SentenceTransformerEmbedder
+from structrag.session import Session
 from structrag.structures.algorithm import Algorithm
 from structrag.structures.algorithm_parse import parse_procedures
 from structrag.structures.catalogue import Catalogue
 from structrag.structures.catalogue_parse import parse_topics
 from structrag.structures.chunk import ChunkSet
 from structrag.structures.graph_parse import parse_facts
-
-from structrag.corpus.store import CorpusStore
-from structrag.errors import ModelError, ModelOutputError
-from structrag.models.embedding import SentenceTransformerEmbedder
-from structrag.session import Session
 from structrag.testing import ScriptedChatModel, scripted
 from structrag.types import Evidence, Passage, SourceDocument, Span
 from structrag.utilizer.algorithm import AlgorithmReasoner
@@ -26,19 +26,20 @@ from structrag.utilizer.chunk import ChunkReasoner, narrow
 from structrag.utilizer.finding import NOTHING_FOUND, Finding
 from structrag.utilizer.graph import GraphReasoner
 from structrag.utilizer.limits import find_limit
-from structrag.utilizer.reading import classify, read, read_all
+from structrag.utilizer.reading import classify, load_prompt, read, read_all
 
-READ = "You answer a question from numbered items"
-READ_ALL = "You answer a question with a list"
-PLAN = "You plan how to answer"
-OPERATION = "how a question about a procedure is to be answered"
-DECIDE = "Somebody describes a situation"
-LISTS = "what kind of list answers"
-COUNT = "how many there are, or which they are"
-CONFIRM = "You check an answer against the text"
-MENTIONS = "whether one document belongs on the list"
-NAMES = "the name that the question asks for"
-LIMIT = "XXLIMIT"
+# A script finds its prompt by the whole instruction, so that rewording one does not break these tests.
+READ = load_prompt("read")
+READ_ALL = load_prompt("read_all")
+CONFIRM = load_prompt("confirm")
+PLAN = load_prompt("graph_plan")
+OPERATION = load_prompt("algorithm_operation")
+DECIDE = load_prompt("algorithm_decide")
+LIMIT = load_prompt("algorithm_reading")
+LISTS = load_prompt("catalogue_operation")
+COUNT = load_prompt("catalogue_count")
+MENTIONS = load_prompt("catalogue_mentions")
+NAMES = load_prompt("catalogue_names")
 
 MakeSession = Callable[[dict[str, Any]], tuple[Session, ScriptedChatModel]]
 
@@ -110,7 +111,12 @@ class TestRead:
 
     @pytest.mark.parametrize(
         ("item", "answer"),
-        [(1, "413 million EUR"), (2, "412.5 million EUR"), (1, "Alder made 412 million EUR in 1987"), (3, "Bo Halvorsen")],
+        [
+            (1, "413 million EUR"),
+            (2, "412.5 million EUR"),
+            (1, "Alder made 412 million EUR in 1987"),
+            (3, "Bo Halvorsen"),
+        ],
     )
     def test_what_follows_from_no_item_is_withdrawn(self, make_session: MakeSession, item: int, answer: str) -> None:
         finding, session = self.ask(make_session, item, answer)
@@ -349,7 +355,6 @@ class TestAlgorithm:
         session, _ = make_session({OPERATION: {"before": 1.0}, READ: planted})
         assert not AlgorithmReasoner().reason("What precedes the burner?", algorithm(KILN), session).found
 
-
     @pytest.mark.parametrize(
         ("reading", "situation", "outcome"),
         [
@@ -522,14 +527,14 @@ class TestGraph:
         for lab in ("Wet Ground Lab", "Dry Sand Lab"):
             session, _ = make_session({PLAN: plan("leads"), READ: item_with("leads", r"(?:Wet|Dry) \w+ Lab")})
             documents = [document(d.text.replace("Wet Ground Lab", lab), d.title, d.id) for d in BOG]
-            assert GraphReasoner().reason("What does Katrin Moor lead?", parse_facts(documents), session).values == (lab,)
+            assert GraphReasoner().reason("What does Katrin Moor lead?", parse_facts(documents), session).values == (
+                lab,
+            )
 
     @pytest.mark.parametrize(
         ("ask", "values", "text"), [("list", ("Ann", "Bo"), "Ann; Bo"), ("count", ("2",), "2: Ann; Bo")]
     )
-    def test_lists_and_counts(
-        self, make_session: MakeSession, ask: str, values: tuple[str, ...], text: str
-    ) -> None:
+    def test_lists_and_counts(self, make_session: MakeSession, ask: str, values: tuple[str, ...], text: str) -> None:
         def everybody(prompt: str) -> dict[str, Any]:
             found = {n: re.search(r"\b(?:Ann|Bo)\b(?= works)", item) for n, item in listed(prompt).items()}
             picked = [{"item": n, "answer": name[0]} for n, name in found.items() if name]

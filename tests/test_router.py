@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from structrag.router import ChatRouter, FixedRouter, RoutingRequest, describe_documents
-from structrag.router.chat import measure_prior, shipped_prior
 
 from structrag.config import Settings, load_settings
 from structrag.errors import ModelError, RoutingError
 from structrag.models.loading import load_chat_model
 from structrag.models.weights import QWEN_CODER
+from structrag.router import ChatRouter, FixedRouter, RoutingRequest, describe_documents
+from structrag.router.chat import measure_prior, shipped_prior
 from structrag.testing import ScriptedChatModel, scripted
 from structrag.types import DocumentProfile, Route, StructureType
 from structrag.usage import UsageMeter

@@ -5,17 +5,17 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+from structrag.corpus.store import CorpusStore
+from structrag.errors import BuildError
+from structrag.models.embedding import SentenceTransformerEmbedder
+from structrag.session import Session
 from structrag.structures.building import BuildRequest
 from structrag.structures.table import TableBuilder
 from structrag.structures.table_excerpts import excerpt
 from structrag.structures.table_set import ColumnType, Table, TableSet
 from structrag.structures.table_values import Quantity
 from structrag.structures.table_verification import Claim, check, locate
-
-from structrag.corpus.store import CorpusStore
-from structrag.errors import BuildError
-from structrag.models.embedding import SentenceTransformerEmbedder
-from structrag.session import Session
 from structrag.testing import ScriptedChatModel, scripted
 from structrag.types import SourceDocument
 from structrag.utilizer.table import TableReasoner
@@ -35,6 +35,9 @@ BIRK = SourceDocument(
     sha256="2",
 )
 
+# How a prompt about the document begins; the example in the instructions is about another letter.
+OF_ALDER, OF_BIRK = "Document: Letter of Alder", "Document: Press"
+
 MakeSession = Callable[[dict[str, Any]], tuple[Session, ScriptedChatModel]]
 
 
@@ -49,7 +52,7 @@ def make_session(embedder: SentenceTransformerEmbedder) -> MakeSession:
         store.put(document, [])
 
     def make(script: dict[str, Any]) -> tuple[Session, ScriptedChatModel]:
-        chat, model = scripted({"Question: Which company": SCHEMA, **script})
+        chat, model = scripted({"You plan the table": SCHEMA, **script})
         return Session(chat, embedder, store), model
 
     return make
@@ -69,9 +72,7 @@ GOOD_BIRK = row("Birk Pumps", "73,900 thousand EUR", "revenue of 73,900 thousand
 
 
 def test_rows_of_several_documents_in_one_unit(make_session: MakeSession) -> None:
-    session, _ = make_session(
-        {"Document: Letter of Alder": {"rows": [GOOD_ALDER]}, "Document: Press": {"rows": [GOOD_BIRK]}}
-    )
+    session, _ = make_session({OF_ALDER: {"rows": [GOOD_ALDER]}, OF_BIRK: {"rows": [GOOD_BIRK]}})
     structure = build(session, ALDER, BIRK)
     table = only(structure)
     assert [(c.name, c.type, c.unit) for c in table.columns] == [
@@ -106,8 +107,8 @@ def test_what_the_document_does_not_support_is_marked_and_never_used(
 ) -> None:
     session, _ = make_session(
         {
-            "Document: Letter of Alder": {"rows": [reply]},
-            "Document: Press": {"rows": [GOOD_BIRK]},
+            OF_ALDER: {"rows": [reply]},
+            OF_BIRK: {"rows": [GOOD_BIRK]},
             "CREATE TABLE": {"sql": "SELECT company, revenue FROM company ORDER BY revenue DESC LIMIT 1"},
         }
     )
@@ -127,8 +128,8 @@ def test_a_row_about_an_invented_thing_is_not_loaded(make_session: MakeSession) 
     invented = row("Zeta Corp", "EUR 412.6 million", "revenue climbed to EUR 412.6 million")
     session, _ = make_session(
         {
-            "Document: Letter of Alder": {"rows": [invented]},
-            "Document: Press": {"rows": [GOOD_BIRK]},
+            OF_ALDER: {"rows": [invented]},
+            OF_BIRK: {"rows": [GOOD_BIRK]},
             "CREATE TABLE": {"sql": "SELECT company FROM company"},
         }
     )
@@ -148,19 +149,17 @@ def test_the_title_is_evidence_for_what_the_document_is_about(make_session: Make
 
 
 def test_extraction_is_kept_per_document(make_session: MakeSession) -> None:
-    script = {"Document: Letter of Alder": {"rows": [GOOD_ALDER]}, "Document: Press": {"rows": [GOOD_BIRK]}}
+    script = {OF_ALDER: {"rows": [GOOD_ALDER]}, OF_BIRK: {"rows": [GOOD_BIRK]}}
     first, _ = make_session(dict(script))
     build(first, ALDER)
     second, model = make_session(dict(script))
     assert len(only(build(second, ALDER, BIRK)).rows) == 2
-    assert sum("Document: Letter of Alder" in prompt for prompt in model.prompts) == 0
-    assert sum("Document: Press" in prompt for prompt in model.prompts) == 1
+    assert sum(OF_ALDER in prompt for prompt in model.prompts) == 0
+    assert sum(OF_BIRK in prompt for prompt in model.prompts) == 1
 
 
 def test_one_unusable_reply_loses_its_own_document_only(make_session: MakeSession) -> None:
-    session, _ = make_session(
-        {"Document: Letter of Alder": ["no JSON", "still none"], "Document: Press": {"rows": [GOOD_BIRK]}}
-    )
+    session, _ = make_session({OF_ALDER: ["no JSON", "still none"], OF_BIRK: {"rows": [GOOD_BIRK]}})
     structure = build(session, ALDER, BIRK)
     assert structure.coverage == "1 of 2 documents"
     assert any(step.name == "extract" and "Alder" in step.detail for step in session.trace)
@@ -231,8 +230,8 @@ def test_the_unit_comes_from_the_document_even_if_the_model_drops_it() -> None:
 
 
 def test_instructions_inside_a_document_stay_quoted_material(make_session: MakeSession) -> None:
-    session, model = make_session({"Document: Letter of Alder": {"rows": [GOOD_ALDER]}})
+    session, model = make_session({OF_ALDER: {"rows": [GOOD_ALDER]}})
     build(session, ALDER)
-    prompt = next(p for p in model.prompts if "Document: Letter of Alder" in p)
+    prompt = next(p for p in model.prompts if OF_ALDER in p)
     assert prompt.index("<excerpt>\nLetter of Alder") < prompt.index("</excerpt>", prompt.index("Letter of Alder"))
     assert json.dumps(SCHEMA["entity"]).strip('"') in prompt

@@ -4,10 +4,10 @@ import json
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from structrag.structures.table import parse_tables
 from structrag.structures.table_set import ColumnType, Table, TableSet
 from structrag.structures.table_union import find_conflicts
-
 from structrag.types import SourceDocument, Structure, StructureType
 
 

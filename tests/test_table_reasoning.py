@@ -4,13 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from structrag.structures.table import parse_tables
-from structrag.structures.table_set import TableSet
-from structrag.structures.table_union import find_conflicts
 
 from structrag.corpus.store import CorpusStore
 from structrag.models.embedding import SentenceTransformerEmbedder
 from structrag.session import Session
+from structrag.structures.table import parse_tables
+from structrag.structures.table_set import TableSet
+from structrag.structures.table_union import find_conflicts
 from structrag.testing import ScriptedChatModel, scripted
 from structrag.types import SourceDocument
 from structrag.utilizer.finding import NOTHING_FOUND, Finding

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from structrag.structures.table_set import Cell, Column, ColumnType, Row, Table
 
+from structrag.structures.table_set import Cell, Column, ColumnType, Row, Table
 from structrag.utilizer.sql_guard import RefusedSqlError, guard
 from structrag.utilizer.table_database import FailedQueryError, TableDatabase
 

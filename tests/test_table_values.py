@@ -5,6 +5,7 @@ from datetime import date
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from structrag.structures.table_columns import ColumnPart, read_column, sql_name
 from structrag.structures.table_set import ColumnType
 from structrag.structures.table_units import asked_unit, parse_unit, split_header

@@ -12,9 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from structrag.tui.app import StructRAGApp
-from structrag.tui.dialogs import HelpDialog
-from structrag.tui.screen import QuestionScreen, State
 from textual.pilot import Pilot
 from textual.widgets import Footer, Input
 from textual.widgets._footer import FooterKey
@@ -29,6 +26,9 @@ from structrag.events import (
     StructureBuilt,
     ignore_event,
 )
+from structrag.tui.app import StructRAGApp
+from structrag.tui.dialogs import HelpDialog
+from structrag.tui.screen import QuestionScreen, State
 from structrag.types import (
     AddedDocument,
     AddReport,

@@ -10,10 +10,10 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from structrag.tui.excerpt import CONTEXT, excerpt, opening
-from structrag.tui.history import recall
 
 from structrag.cli.text import clean
+from structrag.tui.excerpt import CONTEXT, excerpt, opening
+from structrag.tui.history import recall
 from structrag.types import Answer, Citation, Evidence, Route, SourceDocument, Span, StructureType, TraceStep
 from structrag.usage import Usage
 

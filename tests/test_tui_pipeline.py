@@ -6,9 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from structrag.router import FixedRouter
-from structrag.tui.app import StructRAGApp
-from structrag.tui.panes import Panes, Place
 from textual.content import Content
 from textual.pilot import Pilot
 from textual.widgets import Input, Markdown, OptionList, Static
@@ -17,7 +14,10 @@ from structrag import StructRAG
 from structrag.corpus.store import CorpusStore
 from structrag.errors import ModelError
 from structrag.models.embedding import Embedder
+from structrag.router import FixedRouter
 from structrag.testing import scripted
+from structrag.tui.app import StructRAGApp
+from structrag.tui.panes import Panes, Place
 from structrag.types import StructureType
 
 SENTENCE = "In 2024 the company had a revenue of 412 million EUR."

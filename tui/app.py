@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from textual.app import App
+from textual.binding import Binding, BindingType
+
 from structrag.tui.corpus import CorpusOpener, OpenCorpus, demo_folders
 from structrag.tui.dialogs import HelpDialog
 from structrag.tui.screen import QuestionScreen
-from textual.app import App
-from textual.binding import Binding, BindingType
 
 
 class StructRAGApp(App[None]):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from structrag.tui.entries import Entries
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import ScrollableContainer, Vertical, VerticalScroll
@@ -14,6 +13,7 @@ from textual.message import Message
 from textual.widgets import OptionList, Static, TabbedContent, TabPane
 
 from structrag.cli.text import clean, one_line
+from structrag.tui.entries import Entries
 from structrag.types import Answer, Citation, Route, Structure, StructureType, TraceStep
 from structrag.usage import Usage
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from structrag.tui.excerpt import Excerpt
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
@@ -13,6 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from structrag.cli.text import one_line
+from structrag.tui.excerpt import Excerpt
 
 _KEYS = (
     ("Enter", "ask, or open the marked entry of a list"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from structrag.tui.entries import Entries
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -13,6 +12,7 @@ from textual.message import Message
 from textual.widgets import OptionList
 
 from structrag.cli.text import one_line
+from structrag.tui.entries import Entries
 from structrag.types import Answer, SourceDocument
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from structrag.tui.conversation import Conversation
-from structrag.tui.details import Details
-from structrag.tui.library import Library
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Tab, Tabs
+
+from structrag.tui.conversation import Conversation
+from structrag.tui.details import Details
+from structrag.tui.library import Library
 
 
 class Place(StrEnum):

@@ -10,6 +10,18 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar
 
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.reactive import reactive
+from textual.screen import Screen
+from textual.widgets import Footer, Input
+from textual.worker import Worker, get_current_worker
+
+from structrag.cli.narration import describe
+from structrag.cli.text import clean, one_line
+from structrag.errors import StructRAGError
+from structrag.events import DocumentAdded, Event, EventListener, RouteChosen, StepTaken, StructureBuilt
 from structrag.tui.conversation import Conversation, QuestionInput
 from structrag.tui.corpus import OpenCorpus
 from structrag.tui.details import Details
@@ -29,18 +41,6 @@ from structrag.tui.messages import (
     QuestionProgressed,
 )
 from structrag.tui.panes import Panes, Place
-from textual import on, work
-from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.reactive import reactive
-from textual.screen import Screen
-from textual.widgets import Footer, Input
-from textual.worker import Worker, get_current_worker
-
-from structrag.cli.narration import describe
-from structrag.cli.text import clean, one_line
-from structrag.errors import StructRAGError
-from structrag.events import DocumentAdded, Event, EventListener, RouteChosen, StepTaken, StructureBuilt
 from structrag.types import Answer, SourceDocument, StructureType
 
 EMPTY_CORPUS = (
