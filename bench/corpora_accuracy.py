@@ -12,7 +12,9 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from plain_rag import PlainRAG
@@ -24,21 +26,29 @@ from structrag.corpora import ShippedCorpus, shipped
 from structrag.router import FixedRouter
 from structrag.types import StructureType
 
+_SEED = 2026
+
 
 def run(split: str, modes: Sequence[str], structures: Sequence[str], out: Path, work: Path) -> None:
-    """Answer every question that has no line yet, all modes of one question after the other."""
+    """Answer every question that has no line yet, all modes of one question after the other.
+
+    The order is random with a fixed seed, so that the lines of a run that was stopped are a sample of all questions.
+    """
     out.parent.mkdir(parents=True, exist_ok=True)
     done = {(r["id"], r["mode"]) for r in read_lines(out)}
-    for corpus in shipped():
-        questions = [q for q in read_lines(corpus.questions) if q["split"] == split]
-        questions = [q for q in questions if q["structure"] in structures]
-        todo = [(q, m) for q in questions for m in modes if (q["id"], m) not in done]
-        if not todo:
-            continue
-        with _Answerers(corpus, work) as answerers, out.open("a", encoding="utf-8") as file:
-            for question, mode in todo:
+    asked = [(corpus, question) for corpus in shipped() for question in read_lines(corpus.questions)]
+    asked = [(c, q) for c, q in asked if q["split"] == split and q["structure"] in structures]
+    Random(_SEED).shuffle(asked)
+    with ExitStack() as stack, out.open("a", encoding="utf-8") as file:
+        answerers: dict[str, _Answerers] = {}
+        for corpus, question in asked:
+            for mode in modes:
+                if (question["id"], mode) in done:
+                    continue
+                if corpus.name not in answerers:
+                    answerers[corpus.name] = stack.enter_context(_Answerers(corpus, work))
                 record = {"id": question["id"], "mode": mode, "gold": question["structure"]}
-                record |= answerers.answer(question, mode)
+                record |= answerers[corpus.name].answer(question, mode)
                 right = is_right(record["values"], question["answers"], question["answer_type"])
                 file.write(json.dumps(record | {"right": right}, ensure_ascii=False) + "\n")
                 file.flush()

@@ -1,6 +1,6 @@
 """Take the screenshots in docs/images: the real terminal UI with real answers of the embedded model.
 
-    python bench/screenshots.py --work build/bench
+python bench/screenshots.py --work build/bench
 """
 
 from __future__ import annotations

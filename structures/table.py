@@ -34,6 +34,8 @@ _MOST_TABLES = 4
 # A document that retrieval put first is a little more likely to hold the table.
 _PER_RANK = 0.01
 _SAMPLE_ROWS = 3
+_MOST_EXTRACTED = 10
+"""Documents that rows are extracted from, best first: each costs a call of some seconds."""
 # Shorter than this, what stands around the tables of a document is captions and headings.
 _PROSE = 400
 _FILLERS = frozenset(
@@ -74,7 +76,8 @@ class TableBuilder:
             session.note("parse", f"{len(tables)} of {len(ranked)} parsed tables fit the question.")
         else:
             schema = plan_schema(request.question, session)
-            extracted = extract_table(request.question, schema, prose, session)
+            session.note("extract", f"from {len(prose[:_MOST_EXTRACTED])} of {len(prose)} documents in prose")
+            extracted = extract_table(request.question, schema, prose[:_MOST_EXTRACTED], session)
             fitting = [r.table for r in near if r.nearness >= _NEAR_ENOUGH]
             tables = [extracted, *fitting] if extracted.rows else tables
         if not tables:

@@ -11,7 +11,7 @@ from structrag.types import SourceDocument
 if TYPE_CHECKING:
     from structrag.models.embedding import Embedder
 
-_LONGEST = 1200
+_LONGEST = 800
 _LONGEST_PARAGRAPH = 500
 
 

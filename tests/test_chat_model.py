@@ -331,6 +331,13 @@ def test_tokens_that_fit_two_options_or_are_a_single_letter_count_for_none(meter
     assert chat.choose(CHOICE, options, meter) == pytest.approx({"algorithm": 0.25, "chart": 0.0, "chunk": 0.75})
 
 
+def test_a_token_that_is_a_whole_option_counts_for_it_however_short(meter: UsageMeter) -> None:
+    chat, _ = scripted({"": {"A": 0.5, "b": 0.25, "an": 0.15, "the": 0.1}})
+    options = ["a", "b", "another"]
+    shares = {"a": 0.5 / 0.9, "b": 0.25 / 0.9, "another": 0.15 / 0.9}
+    assert chat.choose(CHOICE, options, meter) == pytest.approx(shares)
+
+
 def test_without_log_likelihoods_there_is_no_choice(meter: UsageMeter) -> None:
     chat, _ = scripted({"": "table"})
     with pytest.raises(ModelOutputError, match="no log-likelihoods"):

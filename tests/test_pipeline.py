@@ -131,7 +131,7 @@ Reopen = Callable[[Mapping[str, Any]], StructRAG]
 
 class TestAsking:
     def test_documents_in_memory_answer_with_a_citation(self, corpus: MakeCorpus) -> None:
-        rag, _ = corpus({READ: revenue_of})
+        rag, model = corpus({READ: revenue_of})
         answer = rag.ask(f"  {REVENUE} ")
         assert answer.text == "412 million EUR [1]"
         assert answer.values == ("412 million EUR",)
@@ -141,7 +141,7 @@ class TestAsking:
         assert citation.title == "Alder report"
         assert citation.evidence.quote == "In 2024 Alder had a revenue of 412 million EUR."
         assert in_documents(answer, rag)
-        assert answer.usage.calls == 1
+        assert answer.usage.calls == len(model.prompts) > 0
         assert answer.usage.tokens > 0
         assert answer.structure is not None
         assert answer.structure.type is answer.structure_type is StructureType.CHUNK
@@ -323,8 +323,9 @@ class TestRouting:
 
     def test_a_fixed_router_by_setting(self, corpus: MakeCorpus) -> None:
         rag, model = corpus({READ: revenue_of}, structure=None, settings={"router.name": "fixed:chunk"})
-        assert rag.ask(REVENUE).route.router == "fixed:chunk"
-        assert len(model.prompts) == 1
+        assert rag.route(REVENUE).router == "fixed:chunk"
+        assert model.prompts == []
+        assert rag.ask(REVENUE).values == ("412 million EUR",)
 
     @pytest.mark.parametrize("structure", list(StructureType))
     def test_both_halves_of_a_structure_belong_together(self, structure: StructureType) -> None:
@@ -431,12 +432,12 @@ class TestFolder:
 class TestModelTrouble:
     def test_the_budget_stops_a_question_and_not_the_next(self, corpus: MakeCorpus) -> None:
         script = {PLAN: {"hops": ["revenue"], "ask": "name"}, READ: revenue_of}
-        rag, model = corpus(script, settings={"budget.calls": 1})
-        with pytest.raises(BudgetExceededError, match="budget of 1 calls"):
+        rag, model = corpus(script, settings={"budget.calls": 2})
+        with pytest.raises(BudgetExceededError, match="budget of 2 calls"):
             rag.ask(REVENUE, structure="graph")
-        assert len(model.prompts) == 1
+        assert len(model.prompts) == 2
         assert rag.answers() == []
-        assert rag.ask(REVENUE).usage.calls == 1
+        assert rag.ask(REVENUE).usage.calls == 2
 
     def test_a_model_error_is_told_and_leaves_the_corpus_usable(self, corpus: MakeCorpus) -> None:
         rag, _ = corpus({READ: [ValueError("no such model"), ValueError("no such model"), revenue_of]})
@@ -473,7 +474,7 @@ class TestModelTrouble:
             router = FixedRouter(StructureType.CHUNK)
             with StructRAG.from_documents(documents, chat=chat, router=router, embedder=embedder) as rag:
                 first, second = rag.ask(REVENUE), rag.ask(REVENUE)
-        assert (first.usage.calls, first.usage.cached) == (1, 0)
-        assert (second.usage.calls, second.usage.cached) == (0, 1)
-        assert first.values == second.values
-        assert len(model.prompts) == 1
+        calls = len(model.prompts)
+        assert (first.usage.calls, first.usage.cached) == (calls, 0)
+        assert (second.usage.calls, second.usage.cached) == (0, calls)
+        assert first.values == second.values == ("412 million EUR",)

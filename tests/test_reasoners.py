@@ -178,7 +178,7 @@ class TestReadAll:
                 }
             }
         )
-        given = items("Ann asks for a roof.", "Bo asks for a door.", "Cy asks for tea.")
+        given = items("Ann asks for a roof.", "Bo asks for a door.", "Cy asks for tea.", "Rain.", "Wind.", "Snow.")
         assert read_all("Who?", given, session, stage="test") == [("Ann", given[0][1]), ("Cy", given[2][1])]
         assert len(trace(session, "verify")) == 3
 
@@ -417,7 +417,9 @@ class TestCatalogue:
         self, make_session: MakeSession, word: str, values: tuple[str, ...]
     ) -> None:
         session, model = make_session({LISTS: {"sections": 1.0}, COUNT: {word: 1.0}})
-        finding = CatalogueReasoner().reason("What was on the agenda?", catalogue(MINUTES, "# Other\n\nNo."), session)
+        finding = CatalogueReasoner().reason(
+            "Which topics do the minutes have?", catalogue(MINUTES, "# Other\n\nNo."), session
+        )
         assert finding.values == values
         assert [e.quote for e in finding.evidence] == ["## 1. Roof", "## 2. Money", "## 3. Tea"]
         assert len(model.prompts) == 2
