@@ -65,7 +65,7 @@ class ScriptedChatModel(BaseChatModel):
         message = AIMessage(
             content=text,
             response_metadata=metadata,
-            usage_metadata={**used, "total_tokens": sum(used.values())},  # type: ignore[typeddict-item]
+            usage_metadata={**used, "total_tokens": sum(used.values())},
         )
         return ChatResult(generations=[ChatGeneration(message=message)])
 

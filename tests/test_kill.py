@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 FILES = 30
 # Enough for several batches of chunks, so that a kill between them finds some files indexed and some not begun.
 PARAGRAPHS = 7
+BUCKETS = 1009
 
 
 class WordEmbedder:
@@ -46,10 +48,10 @@ class WordEmbedder:
         self._left -= 1
         if self._left == 0:
             wait_to_be_killed()
-        rows = np.full((len(texts), 64), 0.01, dtype=np.float32)
+        rows = np.full((len(texts), BUCKETS), 0.001, dtype=np.float32)
         for row, text in zip(rows, texts, strict=True):
-            for word in text.lower().split():
-                row[hashlib.sha256(word.encode()).digest()[0] % 64] += 1
+            for token in set(re.findall(r"\w+", text.lower())):
+                row[int(hashlib.sha256(token.encode()).hexdigest(), 16) % BUCKETS] += 1
         return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
 
 

@@ -34,7 +34,7 @@ def read_docx(data: bytes, name: str) -> ParsedText:
     """Return a Word document as Markdown: headings, lists, tables and text, without its images."""
     _keep_offline()
     try:
-        import mammoth  # type: ignore[import-untyped]
+        import mammoth
         from markitdown.converter_utils.docx.pre_process import pre_process_docx
     except ImportError as error:
         raise MissingExtraError("markitdown", extra="formats", purpose=f"Reading {name}") from error

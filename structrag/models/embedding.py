@@ -86,7 +86,7 @@ class SentenceTransformerEmbedder:
             raise MissingExtraError("sentence_transformers", extra="local", purpose="The embedder") from error
         from transformers.utils import logging
 
-        logging.disable_progress_bar()
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers types only some functions
         path = self._path or _embedded_path()
         try:
             return SentenceTransformer(path, device="cpu", local_files_only=True)
@@ -127,7 +127,7 @@ class LangChainEmbedder:
                 f"The embedder {self._name!r} failed: {error}",
                 hint="Check the provider's package, its key in the environment, and the network.",
             ) from error
-        return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+        return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), dtype=np.float32)
 
 
 def load_embedder(name: str) -> Embedder:

@@ -79,7 +79,6 @@ def read(question: str, items: Sequence[tuple[str, Evidence]], session: Session,
         user=f"{listing}\n\nQuestion: {question}",
         schema=schema,
         max_tokens=_ANSWER_TOKENS,
-        examples=load_examples("read"),
     )
     reply = session.ask(prompt).data
     number, answer = int(reply["item"]), str(reply["answer"]).strip()
