@@ -57,7 +57,7 @@ def make_folder(tmp_path: Path) -> MakeFolder:
 
 @pytest.fixture
 def start_server() -> Iterator[StartServer]:
-    """Start HTTP servers on the loopback whose replies a function of path, headers and body makes.
+    """Start HTTP servers on the loopback whose replies a function of path, lower-case headers and body makes.
 
     ``None`` for a reply resets the connection.
     """
@@ -67,15 +67,16 @@ def start_server() -> Iterator[StartServer]:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                reply = answer(self.path, self.headers, body)
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                reply = answer(self.path, headers, body)
                 if reply is None:
                     # Closing with no time to linger sends a reset.
                     self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     self.connection.close()
                     return
-                status, content, headers = reply
+                status, content, sent = reply
                 self.send_response(status)
-                for name, value in {"Content-Length": str(len(content)), **headers}.items():
+                for name, value in {"Content-Length": str(len(content)), **sent}.items():
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(content)

@@ -132,6 +132,12 @@ def test_a_prompt_outside_the_script_fails_the_test_and_not_the_model(meter: Usa
         chat.reply(PLAIN, meter)
 
 
+def test_a_fault_without_a_message_is_named(meter: UsageMeter) -> None:
+    chat, _ = scripted({"": LookupError()})
+    with pytest.raises(ModelError, match="refused the request: LookupError"):
+        chat.reply(PLAIN, meter)
+
+
 # The cache
 
 
@@ -434,7 +440,7 @@ def test_the_request_carries_schema_limits_and_key(
     assert (request["model"], request["temperature"]) == ("stub", 0)
     assert 256 in (request.get("max_tokens"), request.get("max_completion_tokens"))
     assert [message["role"] for message in request["messages"]] == ["system", "user"]
-    assert endpoint.headers[0]["Authorization"] == "Bearer k-123"
+    assert endpoint.headers[0]["authorization"] == "Bearer k-123"
     usage = meter.snapshot()
     assert (usage.calls, usage.prompt_tokens, usage.completion_tokens) == (1, 11, 2)
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from itertools import cycle
 from typing import Any
 
 import pytest
@@ -72,9 +73,9 @@ def test_other_models_have_no_prior() -> None:
 
 
 def test_a_measured_prior_is_the_mean_over_the_mixed_questions_before_any_prior() -> None:
-    replies = [LIKELY, {"chunk": 1.0}]
+    replies = cycle([LIKELY, {"chunk": 1.0}])
     chat_router, model = router(
-        lambda _: replies[len(model.prompts) % 2], prior=dict.fromkeys(StructureType, 0.9) | {StructureType.TABLE: 0.1}
+        lambda _: next(replies), prior=dict.fromkeys(StructureType, 0.9) | {StructureType.TABLE: 0.1}
     )
     prior = measure_prior(chat_router)
     assert len(model.prompts) == 30

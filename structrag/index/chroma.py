@@ -49,7 +49,7 @@ class VectorIndex:
         self._is_open = True
         with self._errors():
             # No .env file: it belongs to the application around us, and its keys are not meant for us.
-            settings = Settings(_env_file=None, anonymized_telemetry=False)  # type: ignore[call-arg]
+            settings = Settings(_env_file=None, anonymized_telemetry=False)
             self._client: Any = chromadb.PersistentClient(path, settings=settings)
         try:
             with self._errors():

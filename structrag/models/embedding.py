@@ -86,7 +86,7 @@ class SentenceTransformerEmbedder:
             raise MissingExtraError("sentence_transformers", extra="local", purpose="The embedder") from error
         from transformers.utils import logging
 
-        logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers types only some functions
+        logging.disable_progress_bar()  # transformers types only some functions
         path = self._path or _embedded_path()
         try:
             return SentenceTransformer(path, device="cpu", local_files_only=True)

@@ -29,15 +29,16 @@ def translated(model: str) -> Iterator[None]:
     except (StructRAGError, AssertionError):  # an assertion is a test's complaint, never the provider's
         raise
     except Exception as error:  # each provider raises types of its own; this is the one place that knows
+        reason = str(error) or type(error).__name__
         status = getattr(error, "status_code", None)
         passing = status in _TRANSIENT_STATUS if status else any(n in type(error).__name__ for n in _TRANSIENT_NAMES)
         if passing:
             raise TransientModelError(
-                f"The chat model {model!r} did not answer: {error}",
+                f"The chat model {model!r} did not answer: {reason}",
                 hint="Check that its server is running and reachable, then ask again; finished work is kept.",
             ) from error
         raise ModelError(
-            f"The chat model {model!r} refused the request: {error}",
+            f"The chat model {model!r} refused the request: {reason}",
             hint="Check `models.chat`, `models.base_url` and the key; `structrag doctor` tests the connection.",
         ) from error
 

@@ -207,7 +207,7 @@ def _preview(result: Result) -> str:
 
 
 def _text(query: exp.Query) -> str:
-    return query.sql("duckdb", comments=False)
+    return str(query.sql("duckdb", comments=False))
 
 
 @cache

@@ -160,7 +160,7 @@ def _with_unit(bare: str, label: str) -> str:
     return f"{bare} {label}"
 
 
-def _unit(node: exp.Expression, columns: QueryColumns, database: TableDatabase) -> str:
+def _unit(node: exp.Expr, columns: QueryColumns, database: TableDatabase) -> str:
     """Return the unit of a computed value, where computing keeps it."""
     from sqlglot import exp
 

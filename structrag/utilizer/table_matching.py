@@ -45,10 +45,10 @@ class Matcher:
 
         query = query.copy()
         columns = QueryColumns(query)
-        for node in list(query.find_all(exp.Year)):
-            column = columns.base(node.this)
+        for year in list(query.find_all(exp.Year)):
+            column = columns.base(year.this)
             if column and self._holds_years(column):
-                node.replace(node.this)
+                year.replace(year.this)
         comparisons = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Like, exp.ILike, exp.In)
         for node in list(query.find_all(*comparisons)):
             column = columns.base(_bare(node.this))
@@ -59,7 +59,7 @@ class Matcher:
                 node.replace(replacement)
         return query
 
-    def _rewritten(self, node: exp.Expression, column: BaseColumn) -> exp.Expression | None:
+    def _rewritten(self, node: exp.Expr, column: BaseColumn) -> exp.Expr | None:
         from sqlglot import exp
 
         literals = [_literal(item) for item in (node.expressions or [node.expression])]
@@ -91,7 +91,7 @@ class Matcher:
         values = [row.cells[at].value for row in self._database.rows(column.table) if row.cells[at].usable]
         return all(isinstance(value, float) and _FIRST_YEAR <= value <= _LAST_YEAR for value in values)
 
-    def _on_text(self, node: exp.Expression, column: BaseColumn, texts: Sequence[str]) -> exp.Expression | None:
+    def _on_text(self, node: exp.Expr, column: BaseColumn, texts: Sequence[str]) -> exp.Expr | None:
         from sqlglot import exp
 
         operand = _bare(node.this)
@@ -121,9 +121,7 @@ class Matcher:
                 return found
         return matching_texts(values, text, loosely=self._loosely)
 
-    def _on_number(
-        self, node: exp.Expression, column: BaseColumn, literal: exp.Literal | None
-    ) -> exp.Expression | None:
+    def _on_number(self, node: exp.Expr, column: BaseColumn, literal: exp.Literal | None) -> exp.Expr | None:
         from sqlglot import exp
 
         if literal is None or not literal.is_string:
@@ -181,7 +179,7 @@ def _wildcard(character: str) -> str:
     return {"%": ".*", "_": "."}.get(character, re.escape(character))
 
 
-def _bare(node: exp.Expression) -> exp.Expression:
+def _bare(node: exp.Expr) -> exp.Expr:
     """Return what stands inside LOWER, UPPER, TRIM and brackets."""
     from sqlglot import exp
 
@@ -190,7 +188,7 @@ def _bare(node: exp.Expression) -> exp.Expression:
     return node
 
 
-def _literal(node: exp.Expression) -> exp.Literal | None:
+def _literal(node: exp.Expr) -> exp.Literal | None:
     from sqlglot import exp
 
     node = _bare(node)
@@ -201,26 +199,26 @@ def _literal(node: exp.Expression) -> exp.Literal | None:
     return node if isinstance(node, exp.Literal) else None
 
 
-def _with_literal(node: exp.Expression, literal: exp.Expression) -> exp.Expression:
+def _with_literal(node: exp.Expr, literal: exp.Expr) -> exp.Expr:
     changed = node.copy()
     changed.set("this", _bare(changed.this))
     changed.set("expression", literal)
     return changed
 
 
-def _with_operand(node: exp.Expression, operand: exp.Expression) -> exp.Expression:
+def _with_operand(node: exp.Expr, operand: exp.Expr) -> exp.Expr:
     changed = node.copy()
     changed.set("this", operand)
     return changed
 
 
-def _number(value: float) -> exp.Expression:
+def _number(value: float) -> exp.Expr:
     from sqlglot import exp
 
     return exp.Literal.number(int(value) if value == int(value) else value)
 
 
-def _leading_number(operand: exp.Expression) -> exp.Expression:
+def _leading_number(operand: exp.Expr) -> exp.Expr:
     """Return SQL for the first number in a text: 1990 for the season "1990/91"."""
     from sqlglot import exp
 
@@ -228,7 +226,7 @@ def _leading_number(operand: exp.Expression) -> exp.Expression:
     return exp.TryCast(this=digits, to=exp.DataType.build("DOUBLE"))
 
 
-def _on_date(node: exp.Expression, text: str) -> exp.Expression | None:
+def _on_date(node: exp.Expr, text: str) -> exp.Expr | None:
     from sqlglot import exp
 
     year = _YEAR.fullmatch(text.strip("%- "))

@@ -88,7 +88,7 @@ def _cells(source: Source, names: Sequence[str], database: TableDatabase) -> Ite
 
 def _columns_read(scope: Scope, columns: QueryColumns, table: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     select = scope.expression
-    answering = _names((base for item in select.selects for base in columns.bases_in(item)), table)
+    answering = _names((base for item in select.expressions for base in columns.bases_in(item)), table)
     clauses = (select.args.get(key) for key in ("where", "having", "order", "group"))
     deciding = _names((base for part in clauses if part for base in columns.bases_in(part)), table)
     return answering, tuple(name for name in deciding if name not in answering)
@@ -124,7 +124,7 @@ def _by_alias(aliases: Sequence[str], row: tuple[Any, ...]) -> dict[str, Any]:
     return dict(zip(aliases, row[len(row) - len(aliases) :], strict=True))
 
 
-def _group_keys(select: exp.Select) -> list[exp.Expression] | None:
+def _group_keys(select: exp.Select) -> list[exp.Expr] | None:
     """Return what tells the groups apart, or ``None`` if the SELECT makes no groups."""
     if group := select.args.get("group"):
         return [key.copy() for key in group.expressions]
@@ -133,7 +133,7 @@ def _group_keys(select: exp.Select) -> list[exp.Expression] | None:
     return None
 
 
-def _extremum(select: exp.Select) -> exp.Expression | None:
+def _extremum(select: exp.Select) -> exp.Expr | None:
     """Return the minimum or maximum that decides which row is told of, as an expression on that row."""
     from sqlglot import exp
 
@@ -166,7 +166,7 @@ def _plain(select: exp.Select) -> exp.Select:
 
 def _run(
     select: exp.Select,
-    keys: Sequence[exp.Expression],
+    keys: Sequence[exp.Expr],
     aliases: Sequence[str],
     query: exp.Query,
     database: TableDatabase,

@@ -48,7 +48,7 @@ class QueryColumns:
             return None
         return self.base(next((s for s in inner.selects if s.alias_or_name == node.name), None))
 
-    def bases_in(self, node: exp.Expression) -> Iterator[BaseColumn]:
+    def bases_in(self, node: exp.Expr) -> Iterator[BaseColumn]:
         """Yield the base columns that an expression reads, in the order in which they are written."""
         from sqlglot import exp
 
