@@ -29,6 +29,7 @@ HOSTILE_NOTE = "The pump \x1b[31mhums[/bold]\x1b[0m at 61 dB(A) in the hall."
 QUESTION = "How loud is the pump?"
 FOUND: dict[str, Any] = {"item": 1, "answer": "61 dB(A)"}
 NOT_FOUND: dict[str, Any] = {"item": 0, "answer": ""}
+CONFIRMED: dict[str, Any] = {"You check an answer": {"yes": 0.95, "no": 0.05}}
 
 
 class HashingEmbedder:
@@ -65,7 +66,7 @@ class Shell:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.script: dict[str, Any] = {f"Question: {QUESTION}": FOUND}
+        self.script: dict[str, Any] = {**CONFIRMED, f"Question: {QUESTION}": FOUND}
         self.router = StubRouter()
         self.settings: list[Mapping[str, Any]] = []
 
@@ -192,7 +193,7 @@ def test_ask_shows_the_answer_and_what_it_rests_on(filled: Shell) -> None:
     assert result.stdout.startswith("61 dB(A) [1]\n\nRoute  chunk, runner-up table")
     assert "\nStructure  chunk\n" in result.stdout
     assert "[1] Pump: “The pump hums[/bold] at 61 dB(A) in the hall.”" in result.stdout
-    assert "1 calls, 0 cached" in result.stdout
+    assert "2 calls, 0 cached" in result.stdout
     assert "\x1b" not in result.stdout
 
 
@@ -203,7 +204,7 @@ def test_ask_json_is_one_document_and_nothing_else(filled: Shell) -> None:
     assert answer["grounded"] is True
     assert answer["route"]["structure"] == answer["structure"] == "chunk"
     assert answer["citations"][0]["document"] == "pump.md"
-    assert answer["usage"]["calls"] == 1
+    assert answer["usage"]["calls"] == 2
 
 
 @pytest.mark.parametrize("extra", [[], ["--json"]])
@@ -376,7 +377,7 @@ def read_first_item(prompt: str) -> dict[str, Any]:
 def first_demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
     """The demo's first run, whose indexed corpora the other tests of it use."""
     shell = Shell(tmp_path_factory.mktemp("demo"))
-    shell.script = {f"Question: {QUESTIONS[-1].question}": read_first_item, "Question:": NOT_FOUND}
+    shell.script = {**CONFIRMED, f"Question: {QUESTIONS[-1].question}": read_first_item, "Question:": NOT_FOUND}
     return shell.folder, shell("demo")
 
 
@@ -387,7 +388,7 @@ def test_demo_shows_each_answer_and_ends_with_a_summary(first_demo: tuple[Path, 
     assert answers.count("The documents do not say.") == len(QUESTIONS) - 1
     grounded = [line.split("chunk")[-1].split()[0] for line in summary.splitlines() if " chunk " in line]
     assert sorted(grounded) == ["no"] * (len(QUESTIONS) - 1) + ["yes"]
-    assert f"\nTogether: {len(QUESTIONS)} calls" in summary
+    assert f"\nTogether: {len(QUESTIONS) + 1} calls" in summary
     assert sorted(path.name for path in folder.iterdir()) == sorted({item.corpus for item in QUESTIONS})
 
 

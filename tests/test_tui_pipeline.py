@@ -22,6 +22,7 @@ from structrag.types import StructureType
 
 SENTENCE = "In 2024 the company had a revenue of 412 million EUR."
 SCRIPT = {
+    "You check an answer": {"yes": 0.95, "no": 0.05},
     "from numbered items": {"item": 1, "answer": "412 million EUR"},
     # Whatever else a structure asks for: it gets no answer, and the app goes on.
     "": lambda prompt: ModelError("The model has gone."),
