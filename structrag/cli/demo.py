@@ -57,7 +57,8 @@ QUESTIONS = (
     DemoQuestion(
         "handbook",
         StructureType.ALGORITHM,
-        "changing the bottles from 750 ml to 1 litre - which step number of the changeover can we skip?",
+        "The compressor is running but the line gauge at the filler is low. The air receiver shows 7.4 bar and the "
+        "gauge across the dryer filter 0.3 bar. What should I do?",
     ),
     DemoQuestion(
         "interviews",
