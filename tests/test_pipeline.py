@@ -22,6 +22,7 @@ from structrag.errors import (
     DocumentError,
     IndexMismatchError,
     ModelError,
+    ModelOutputError,
     RoutingError,
     StoreError,
 )
@@ -306,6 +307,18 @@ class TestRouting:
         answer = rag.ask("how is it?")
         assert answer.structure_type is StructureType.CHUNK
         assert answer.trace[0].detail.startswith("no graph: The documents name no two things")
+
+    def test_an_unusable_reply_lets_the_next_structure_try(self, corpus: MakeCorpus) -> None:
+        script = {ROUTE: routing(graph=1.0), PLAN: "no plan", READ: revenue_of}
+        rag, _ = corpus(script, structure=None)
+        answer = rag.ask(REVENUE)
+        assert (answer.structure_type, answer.values) == (StructureType.CHUNK, ("412 million EUR",))
+        assert any(s.name == "failed" and "not JSON" in s.detail for s in answer.trace)
+
+    def test_an_unusable_reply_is_never_told_as_the_documents_silence(self, corpus: MakeCorpus) -> None:
+        rag, _ = corpus({ROUTE: routing(graph=1.0), PLAN: "no plan", READ: NOTHING}, structure=None)
+        with pytest.raises(ModelOutputError, match="not JSON"):
+            rag.ask(REVENUE)
 
     def test_a_forced_structure_tries_no_other(self, corpus: MakeCorpus) -> None:
         rag, model = corpus({PLAN: {"hops": ["revenue"], "ask": "name"}, READ: NOTHING}, structure=None)

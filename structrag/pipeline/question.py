@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from structrag.config import Settings
 from structrag.corpus.profile import profile
 from structrag.corpus.store import CorpusStore
-from structrag.errors import BuildError
+from structrag.errors import BuildError, ModelOutputError
 from structrag.events import Answered, PassagesRetrieved, RouteChosen, StructureBuilt
 from structrag.index.retriever import Retriever
 from structrag.pipeline.components import builder_and_reasoner
@@ -93,17 +93,28 @@ class QuestionRun:
         return answer
 
     def _attempt(self, types: Sequence[StructureType], request: BuildRequest, session: Session) -> Attempt:
-        """Try the structures in order until one answers; every further one is noted in the trace."""
-        first: Attempt | None = None
+        """Try the structures in order until one answers; every further one is noted in the trace.
+
+        Raises:
+            ModelOutputError: No structure answered, and on one of them the model's reply was unusable: that the
+                documents do not say cannot be claimed then.
+        """
+        attempts: list[Attempt] = []
+        failure: ModelOutputError | None = None
         for type_ in types:
-            if first is not None:
-                session.note("fallback", f"{first.type} found nothing; trying {type_}")
-            attempt = self._try(type_, request, session)
-            if attempt.finding.found:
-                return attempt
-            first = first or attempt
-        assert first is not None
-        return first
+            if type_ is not types[0]:
+                session.note("fallback", f"{types[0]} found nothing; trying {type_}")
+            try:
+                attempts.append(self._try(type_, request, session))
+            except ModelOutputError as error:
+                session.note("failed", f"{type_}: {error.message}")
+                failure = failure or error
+                continue
+            if attempts[-1].finding.found:
+                return attempts[-1]
+        if failure is not None:
+            raise failure
+        return attempts[0]
 
     def _try(self, type_: StructureType, request: BuildRequest, session: Session) -> Attempt:
         builder, reasoner = builder_and_reasoner(type_)
