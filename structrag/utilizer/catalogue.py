@@ -8,7 +8,7 @@ from structrag.structures.catalogue import Catalogue, Member, Topic
 from structrag.structures.quotes import find_quote
 from structrag.types import Evidence, Structure, StructureType
 from structrag.utilizer.finding import NOTHING_FOUND, Finding
-from structrag.utilizer.reading import classify, load_examples, load_prompt, read_all
+from structrag.utilizer.reading import classify, judge, load_prompt, read_all
 
 _SHOWN_MEMBERS = 12
 _ITEM_CHARACTERS = 280
@@ -102,13 +102,8 @@ def _mentioning(question: str, catalogue: Catalogue, session: Session) -> list[t
 
 def _belongs(question: str, document: Topic, members: list[Member], session: Session) -> bool:
     said = " ".join(member.text for member in members)[:_ITEM_CHARACTERS]
-    prompt = Prompt(
-        stage="catalogue_mentions",
-        system=load_prompt("catalogue_mentions"),
-        user=f"Question: {question}\nDocument: {document.title}\nIt says: {said}",
-        examples=load_examples("catalogue_mentions"),
-    )
-    share = session.chat.choose(prompt, ("yes", "no"), session.meter)["yes"]
+    case = f"Question: {question}\nDocument: {document.title}\nIt says: {said}"
+    share = judge(case, "catalogue_mentions", session)
     session.note("judge", f"{document.title}: {share:.0%}")
     return share >= _BELONGS_FROM
 

@@ -48,6 +48,22 @@ def classify(question: str, name: str, words: Sequence[str], session: Session) -
     return max(words, key=lambda word: shares[word])
 
 
+def judge(case: str, name: str, session: Session) -> float:
+    """Return how probable the model finds "yes" for a case.
+
+    Args:
+        case: What is judged, as the prompt file lays it out.
+        name: The prompt file that says what yes and no mean; its examples stand beside it.
+        session: The question's session.
+
+    Raises:
+        ModelOutputError: Neither word is likely.
+        ModelError: The model does not answer.
+    """
+    prompt = Prompt(name, load_prompt(name), case, examples=load_examples(name))
+    return session.chat.choose(prompt, ("yes", "no"), session.meter)["yes"]
+
+
 def read(question: str, items: Sequence[tuple[str, Evidence]], session: Session, *, stage: str) -> Finding:
     """Return the answer that one of the items gives, or `NOTHING_FOUND`.
 
@@ -97,13 +113,7 @@ def read(question: str, items: Sequence[tuple[str, Evidence]], session: Session,
 def _confirmed(question: str, answer: str, evidence: Evidence, session: Session) -> bool:
     """Ask whether the text gives what was asked: a number in it may be the number of something else."""
     text = " ".join(evidence.quote.split())[:_CONFIRM_CHARACTERS]
-    prompt = Prompt(
-        stage="confirm",
-        system=load_prompt("confirm"),
-        user=f"Text: {text}\nQuestion: {question}\nAnswer: {answer}",
-        examples=load_examples("confirm"),
-    )
-    share = session.chat.choose(prompt, ("yes", "no"), session.meter)["yes"]
+    share = judge(f"Text: {text}\nQuestion: {question}\nAnswer: {answer}", "confirm", session)
     session.note("confirm", f"{share:.0%} that the text gives what was asked")
     return share >= _CONFIRMED_FROM
 
