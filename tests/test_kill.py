@@ -139,7 +139,8 @@ def assert_whole(corpus: Path, ids: set[str]) -> None:
         for number in range(FILES):
             if (document_id := f"report-{number:02}.txt") in ids:
                 spans = [passage.span for passage in retriever.search(f"What about {word(number)}?")]
-                assert spans[0].document_id == document_id
+                # Which comes first is not what a kill could break: Chroma's neighbours are approximate among near ties.
+                assert document_id in {span.document_id for span in spans}
                 assert len(set(spans)) == len(spans)
 
 
