@@ -9,7 +9,7 @@ from importlib.resources import files
 
 from structrag.errors import ModelOutputError, RoutingError
 from structrag.models.chat import ChatModel, Prompt
-from structrag.router.protocol import RoutingRequest, describe_documents
+from structrag.router.protocol import RoutingRequest
 from structrag.types import Route, StructureType
 from structrag.usage import UsageMeter
 
@@ -19,6 +19,9 @@ _QUESTION_CHARACTERS = 1200
 
 class ChatRouter:
     """Reads the route from the log-likelihoods of the five names, so a reply never has to be parsed.
+
+    It looks at the question alone: told what the documents are about, the embedded model calls nearly everything a
+    table (docs/decisions/0002-few-shot-router-with-a-measured-prior.md).
 
     A chat model likes some names better than others whatever is asked. Given ``prior``, its liking measured over
     mixed questions without their labels, the likelihoods are divided by it (batch calibration: Zhou et al. 2023,
@@ -104,7 +107,4 @@ def _render(request: RoutingRequest) -> str:
     if len(question) > _QUESTION_CHARACTERS:
         half = _QUESTION_CHARACTERS // 2
         question = f"{question[:half]} … {question[-half:]}"
-    lines = [f"Question: {question}"]
-    if request.documents:
-        lines.append(f"Found in: {describe_documents(request.documents)}")
-    return "\n".join(lines)
+    return f"Question: {question}"

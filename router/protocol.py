@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from structrag.types import DocumentProfile, Route, StructureType
 from structrag.usage import UsageMeter
-
-_DESCRIBED_DOCUMENTS = 5
-_TITLE_CHARACTERS = 60
-_SHAPE_SHARE = 0.3
-"""From this share of its lines on, a document is described as tabular, or as made of steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +53,3 @@ class FixedRouter:
             unsure=False,
             router=self.name,
         )
-
-
-def describe_documents(documents: Sequence[DocumentProfile]) -> str:
-    """Return one line that says what the documents are about: titles and shapes, best first."""
-    return "; ".join(_describe(document) for document in documents[:_DESCRIBED_DOCUMENTS])
-
-
-def _describe(document: DocumentProfile) -> str:
-    title = " ".join(document.title.split())[:_TITLE_CHARACTERS]
-    if document.table_share >= _SHAPE_SHARE:
-        return f"{title} (tabular)"
-    if document.step_share >= _SHAPE_SHARE:
-        return f"{title} (numbered steps)"
-    return title

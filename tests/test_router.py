@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from structrag.config import Settings, load_settings
+from structrag.config import Settings
 from structrag.errors import ModelError, RoutingError
 from structrag.models.loading import load_chat_model
 from structrag.models.weights import QWEN_CODER
-from structrag.router import ChatRouter, FixedRouter, RoutingRequest, describe_documents
+from structrag.router import ChatRouter, FixedRouter, RoutingRequest
 from structrag.router.chat import measure_prior, shipped_prior
 from structrag.testing import ScriptedChatModel, scripted
 from structrag.types import DocumentProfile, Route, StructureType
@@ -119,12 +119,13 @@ def test_faults_of_the_model_are_not_disguised() -> None:
         route(RuntimeError("out of memory"))
 
 
-def test_the_model_sees_the_question_and_what_the_documents_are_about() -> None:
+def test_the_model_sees_the_question_alone_in_the_form_of_the_examples() -> None:
     chat_router, model = router(LIKELY)
     documents = (profile("Price list", table_share=0.8), profile("Letter"))
     chat_router.route(RoutingRequest(QUESTION, documents), UsageMeter())
     [prompt] = model.prompts
-    assert prompt.endswith(f"Question: {QUESTION}\nFound in: Price list (tabular); Letter")
+    assert prompt.endswith(f"\nQuestion: {QUESTION}")
+    assert "Price list" not in prompt
     for structure in StructureType:
         assert f"\n{structure}: " in prompt  # explained
         assert f"\n{structure}\n" in prompt  # shown in an example
@@ -140,7 +141,7 @@ def test_a_long_question_is_cut_in_the_middle() -> None:
     assert len(shown) < 1300
 
 
-# The fixed router, and how documents are described
+# The fixed router
 
 
 @pytest.mark.parametrize("structure", StructureType)
@@ -151,40 +152,3 @@ def test_the_fixed_router_is_certain_and_asks_nobody(structure: StructureType) -
     assert math.fsum(chosen.probabilities.values()) == 1
     assert chosen.router == f"fixed:{structure}"
     assert meter.snapshot().calls == 0
-
-
-def test_documents_are_described_by_title_and_shape_and_no_more_than_five() -> None:
-    documents = [
-        profile("Prices\n of  pumps", table_share=0.3),
-        profile("How to start", step_share=0.5, table_share=0.29),
-        profile("x" * 100),
-        *[profile(f"Note {n}") for n in range(5)],
-    ]
-    assert describe_documents(documents) == (
-        f"Prices of pumps (tabular); How to start (numbered steps); {'x' * 60}; Note 0; Note 1"
-    )
-
-
-def test_no_documents_are_described_by_nothing() -> None:
-    assert describe_documents([]) == ""
-
-
-# With the embedded model
-
-
-@pytest.mark.model
-def test_the_embedded_model_routes_obvious_questions() -> None:
-    settings, _ = load_settings()
-    chat_router = ChatRouter(load_chat_model(settings.models))
-    obvious = {
-        "Which of the seven lakes has the largest area, and by how much is it larger than the smallest?": "table",
-        "Who is the sister of the engineer that designed the bridge over the Ola?": "graph",
-        "The washing machine does not drain. I have cleaned the sieve. What should I try next?": "algorithm",
-        "Summarise what the members said about the new opening hours, topic by topic.": "catalogue",
-        "On what date was the observatory opened?": "chunk",
-    }
-    meter = UsageMeter()
-    routes = {question: chat_router.route(RoutingRequest(question), meter) for question in obvious}
-    wrong = {q: str(r.structure) for q, r in routes.items() if r.structure != obvious[q]}
-    assert len(wrong) <= 1, wrong
-    assert meter.snapshot().completion_tokens == len(obvious)
