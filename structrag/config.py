@@ -59,7 +59,7 @@ class RetrievalSettings(_Section):
     """Characters per chunk."""
     overlap: int = Field(default=80, ge=0)
     """Characters that neighbouring chunks share."""
-    passages: int = Field(default=5, ge=1, le=50)
+    passages: int = Field(default=8, ge=1, le=50)
     """Chunks that the chunk structure holds."""
     documents: int = Field(default=16, ge=1, le=500)
     """Documents that a table, graph, algorithm or catalogue is built from."""

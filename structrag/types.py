@@ -274,8 +274,9 @@ class AddedDocument:
     """One line of the report of ``add``: what became of one file or document.
 
     Attributes:
-        status: ``added``, ``changed``, ``unchanged``, ``removed`` or ``failed``.
-        reason: Why it failed, or a warning; empty otherwise.
+        status: ``added``, ``changed``, ``unchanged``, ``duplicate`` (of a file that the corpus holds already),
+            ``removed`` or ``failed``.
+        reason: Why it failed, of what it is a duplicate, or a warning; empty otherwise.
     """
 
     document_id: str

@@ -182,11 +182,13 @@ def _names_condition(sentence: str) -> bool:
 
 def _prose(document: SourceDocument) -> list[Procedure]:
     spans = split_sentences(document.text)
-    steps = tuple(
-        Step(str(number), document.text[start:end], _evidence(document, start, end))
-        for number, (start, end) in enumerate(spans, 1)
-    )
-    return [Procedure(document.id, document.title, steps)] if steps else []
+    steps = []
+    for number, (start, end) in enumerate(spans, 1):
+        text = document.text[start:end]
+        # Sentences have no numbers of their own that another could send the reader to.
+        conditions = tuple(branch for branch in _within(parse_branches(text), ()) if branch.condition)
+        steps.append(Step(str(number), text, _evidence(document, start, end), conditions))
+    return [Procedure(document.id, document.title, tuple(steps))] if steps else []
 
 
 def _evidence(document: SourceDocument, start: int, end: int) -> Evidence:

@@ -82,7 +82,8 @@ def mentions(text: str, names: Iterable[str]) -> Iterator[str]:
     folded = f" {' '.join(_words(text))} "
     for name in sorted(names, key=len, reverse=True):
         words = " ".join(_words(name))
-        if words and f" {words} " in folded:
+        # "signe aurdals lab": people leave the apostrophe of a possessive out.
+        if words and (f" {words} " in folded or f" {words}s " in folded):
             yield name
 
 

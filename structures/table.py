@@ -4,7 +4,8 @@ How it is decided. All tables of the documents are parsed, without a model. Each
 question: by the embedder (title, column labels and a few cells), and by how many of the question's words stand
 in it, as names in cells are what an embedder sees least. The tables about as near as the nearest are kept.
 
-That is all if the nearest is near enough, or if no document has more than tables. Otherwise, or if the
+That is all if the nearest is near enough, or nearly so and the model finds that it holds what is asked, or if no
+document has more than tables. Otherwise, or if the
 nearest is a table of attributes that speaks for less than half of the documents, the figures are thought to stand
 in prose: the model is asked for a schema once, and then for the rows of each document that has prose. The parsed
 tables stay beside the extracted one unless they are far from the question.
@@ -15,10 +16,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from importlib.resources import files
 
 from structrag.errors import BuildError
+from structrag.models.chat import Prompt
 from structrag.session import Session
 from structrag.structures.building import BuildRequest
+from structrag.structures.table_excerpts import nearest_documents
 from structrag.structures.table_extraction import extract_table, plan_schema
 from structrag.structures.table_grids import parse_grids
 from structrag.structures.table_pivot import pivot_attributes
@@ -28,6 +32,11 @@ from structrag.types import SourceDocument, StructureType
 
 # Set on the development questions; see `rank_tables` for the scale.
 _NEAR_ENOUGH = 0.35
+_WORTH_ASKING = 0.15
+"""Between this and `_NEAR_ENOUGH` the model is asked."""
+_FITS_FROM = 0.3
+"""Low: the model sees only a few rows, and extracting what a table holds already costs minutes."""
+_ASKED_CHARACTERS = 500
 _AS_NEAR = 0.2
 _WORDS_WEIGHT = 0.5
 _MOST_TABLES = 4
@@ -72,12 +81,14 @@ class TableBuilder:
         near = [r for r in ranked if r.nearness >= ranked[0].nearness - _AS_NEAR][:_MOST_TABLES]
         tables = [r.table for r in near]
         prose = [d for d in request.documents if _has_prose(d, [r.table for r in ranked])]
-        if _fits(near, request.documents) or not prose:
+        if not prose or self._fits(request, near, session):
             session.note("parse", f"{len(tables)} of {len(ranked)} parsed tables fit the question.")
         else:
             schema = plan_schema(request.question, session)
-            session.note("extract", f"from {len(prose[:_MOST_EXTRACTED])} of {len(prose)} documents in prose")
-            extracted = extract_table(request.question, schema, prose[:_MOST_EXTRACTED], session)
+            wanted = f"{request.question} {schema.describe()}"
+            read = nearest_documents(prose, wanted, session.embedder)[:_MOST_EXTRACTED]
+            session.note("extract", f"from the nearest {len(read)} of {len(prose)} documents in prose")
+            extracted = extract_table(request.question, schema, read, session)
             fitting = [r.table for r in near if r.nearness >= _NEAR_ENOUGH]
             tables = [extracted, *fitting] if extracted.rows else tables
         if not tables:
@@ -86,6 +97,14 @@ class TableBuilder:
                 hint="Ask with another structure, or widen the scope.",
             )
         return _table_set(tables, request.documents)
+
+    def _fits(self, request: BuildRequest, near: Sequence[RankedTable], session: Session) -> bool:
+        """Whether the nearest tables hold what is asked, so that prose need not be read."""
+        if not near or _speaks_for_few(near[0], request.documents) or near[0].nearness < _WORTH_ASKING:
+            return False
+        if near[0].nearness >= _NEAR_ENOUGH:
+            return True
+        return _holds_what_is_asked(request.question, near[0].table, session)
 
 
 def parse_tables(documents: Sequence[SourceDocument]) -> list[Table]:
@@ -148,12 +167,22 @@ def _has_prose(document: SourceDocument, tables: Sequence[Table]) -> bool:
     return not tabular or len(document.text) - tabular > _PROSE
 
 
-def _fits(near: Sequence[RankedTable], documents: Sequence[SourceDocument]) -> bool:
-    if not near or near[0].nearness < _NEAR_ENOUGH:
-        return False
-    speaks_for_documents = near[0].table.key == DOCUMENT.name
-    covered = {row.document_id for row in near[0].table.rows}
-    return not speaks_for_documents or 2 * len(covered) >= len(documents)
+def _speaks_for_few(nearest: RankedTable, documents: Sequence[SourceDocument]) -> bool:
+    """Whether a table with one row for each document has one for less than half of them."""
+    covered = {row.document_id for row in nearest.table.rows}
+    return nearest.table.key == DOCUMENT.name and 2 * len(covered) < len(documents)
+
+
+def _holds_what_is_asked(question: str, table: Table, session: Session) -> bool:
+    """Ask the model, in one token: extracting rows from prose costs a hundred times as much."""
+    prompt = Prompt(
+        stage="table.fits",
+        system=files("structrag.structures").joinpath("prompts/table_fits.txt").read_text(encoding="utf-8").strip(),
+        user=f"Table: {_about(table)[:_ASKED_CHARACTERS]}\nQuestion: {question}",
+    )
+    share = session.chat.choose(prompt, ("yes", "no"), session.meter)["yes"]
+    session.note("fits", f"{share:.0%} that the table {table.title!r} holds what is asked")
+    return share >= _FITS_FROM
 
 
 def _table_set(tables: Sequence[Table], documents: Sequence[SourceDocument]) -> TableSet:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from structrag.corpus.markup import split_sentences
@@ -13,10 +14,12 @@ if TYPE_CHECKING:
 
 _LONGEST = 800
 _LONGEST_PARAGRAPH = 500
+_AS_NEAR = 0.35
+"""Wide: this only leaves documents out that are about something else altogether."""
 
 
 def excerpt(document: SourceDocument, wanted: str, embedder: Embedder) -> str:
-    """Return the paragraphs nearest to what is wanted, in their order, together at most 1,200 characters."""
+    """Return the paragraphs nearest to what is wanted, in their order, together at most 800 characters."""
     if len(document.text) <= _LONGEST:
         return document.text
     spans = _paragraphs(document.text)
@@ -30,6 +33,17 @@ def excerpt(document: SourceDocument, wanted: str, embedder: Embedder) -> str:
             chosen.append(spans[index])
             room -= end - start
     return "\n\n".join(document.text[start:end] for start, end in sorted(chosen))
+
+
+def nearest_documents(documents: Sequence[SourceDocument], wanted: str, embedder: Embedder) -> list[SourceDocument]:
+    """Return the documents with a paragraph about as near to what is wanted as the nearest of all, best first."""
+    best: dict[str, float] = {}
+    for document in documents:
+        texts = [document.text[start:end] for start, end in _paragraphs(document.text)]
+        vectors = embedder.embed([wanted, *texts])
+        best[document.id] = float((vectors[1:] @ vectors[0]).max()) if texts else -1.0
+    least = max(best.values(), default=0.0) - _AS_NEAR
+    return sorted((d for d in documents if best[d.id] >= least), key=lambda d: -best[d.id])
 
 
 def _paragraphs(text: str) -> list[tuple[int, int]]:

@@ -159,6 +159,21 @@ class TestProcedures:
         assert [s.text for s in found.steps] == ["First fill the pan.", "Then heat it.", "Dr. Moor stirs."]
         assert [s.number for s in found.steps] == ["1", "2", "3"]
 
+    def test_prose_has_conditions_and_no_jumps(self) -> None:
+        found = procedure(
+            "Fill the pan and go to step 3. If it is below −3 °C, wait 24 hours. If it leaks, go back to step 1. "
+            "Stir it, otherwise it burns. Serve it."
+        )
+        assert [step.branches for step in found.steps] == [
+            (),
+            (Branch("it is below −3 °C", None, "wait 24 hours."),),
+            (Branch("it leaks", None, "go back to step 1."),),
+            (),
+            (),
+        ]
+        assert edges(found) == {(str(n), str(n + 1), "") for n in range(1, 5)}
+        assert not found.is_decision_tree
+
     def test_several_procedures_in_one_document(self) -> None:
         text = "# Oven\n\n## Start\n\n1. Open.\n2. Light.\n\n## Stop\n\n1. Close.\n2. Cool.\n3. Lock.\n"
         first, second = parse_procedures(document(text, title="Oven"))

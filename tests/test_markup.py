@@ -33,6 +33,7 @@ _PIECES = st.sampled_from(
             "e.g. 3.5 m!",
             "你好。再见。",
             "CAPITALS",
+            "CAPITALS\nright above text",
             "\x0b\u2028",
         ),
     ]
@@ -153,6 +154,39 @@ class TestHeadings:
         assert not any(h.is_markdown for h in found)
         assert parse_headings("# Marked\n\nPutting the lock on\n\nTell.")[0].title == "Marked"
         assert len(parse_headings("# Marked\n\nPutting the lock on\n\nTell.")) == 1
+
+    def test_a_line_in_capitals_right_above_text_is_a_heading(self) -> None:
+        text = "PUMP HOUSE\nWho works here.\n\nSAFETY FIRST!\nTell the leader.\nStop it.\n\nLocks\n\nOne each.\n"
+        found = parse_headings(text)
+        assert [(h.level, h.title) for h in found] == [(1, "PUMP HOUSE"), (1, "SAFETY FIRST!"), (2, "Locks")]
+        sections = [text[h.end : h.section_end].strip() for h in found]
+        assert sections == ["Who works here.", "Tell the leader.\nStop it.\n\nLocks\n\nOne each.", "One each."]
+        assert sentences(text)[:2] == ["PUMP HOUSE", "Who works here."]
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "Pump house\nWho works here.",
+            "It stands by\nPUMP HOUSE\nat the weir.",
+            "PUMP HOUSE\nWEIR ROAD\n\n",
+            "PUMP HOUSE\n12 – 14",
+            "PUMP HOUSE",
+            "1998\nwas good.",
+            "P" * 61 + "\nWho works here.",
+            "- PUMP HOUSE\n- at the weir",
+            "1. PUMP HOUSE\n2. At the weir",
+            "> PUMP HOUSE\nat the weir.",
+            "PUMP | HOUSE\nat the weir.",
+            "```\nPUMP HOUSE\nat the weir.\n```",
+            "# Marked\n\nPUMP HOUSE\nat the weir.",
+        ],
+        ids=[
+            *("mixed case", "no blank line above", "capitals below", "no letters below", "nothing below"),
+            *("no letters", "long", "bullet", "numbered item", "quote", "row", "fenced", "among marked ones"),
+        ],
+    )
+    def test_what_is_no_heading_right_above_text(self, text: str) -> None:
+        assert [heading.title for heading in parse_headings(text)] in ([], ["Marked"])
 
     def test_spaced_list_is_no_row_of_headings(self) -> None:
         assert parse_headings("1. Turn it off\n\n2. Unplug it\n\n3. Wait\n\n- a bullet\n\nEnd.") == []

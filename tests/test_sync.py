@@ -179,6 +179,31 @@ class TestAddFiles:
         assert statuses(add_files(store, index, folders[::-1])) == dict.fromkeys(expected, "unchanged")
         assert store.document("minutes.md-2").text == "Minutes of x/june"
 
+    def test_a_copy_in_another_folder_is_kept_once(
+        self, store: CorpusStore, index: MemoryIndex, notes: Path, tmp_path: Path
+    ) -> None:
+        copy = write(tmp_path / "backup", "a-copy.md", "Alpha")
+        report = add_files(store, index, [notes, copy])
+        assert statuses(report)["a-copy.md"] == "duplicate"
+        assert report.documents[-1].reason == "The same as a.md, so it is kept once."
+        assert store.ids() == ["a.md", "c.txt", "sub/b.md"]
+        assert statuses(add_files(store, index, [copy])) == {"a-copy.md": "duplicate"}
+        assert_consistent(store, index)
+
+    @pytest.mark.parametrize("change", ["changed", "removed"])
+    def test_a_copy_takes_the_place_of_a_file_that_is_no_longer_the_same(
+        self, store: CorpusStore, index: MemoryIndex, notes: Path, tmp_path: Path, change: str
+    ) -> None:
+        add_files(store, index, [notes])
+        copy = write(tmp_path / "backup", "a-copy.md", "Alpha")
+        if change == "changed":
+            write(notes, "a.md", "Alpha two")
+        else:
+            (notes / "a.md").unlink()
+        report = statuses(add_files(store, index, [copy, notes]))
+        assert report == {"a-copy.md": "added", "a.md": change, "c.txt": "unchanged", "sub/b.md": "unchanged"}
+        assert store.document("a-copy.md").text == "Alpha"
+
     def test_a_file_keeps_its_id_however_it_is_added(self, store: CorpusStore, index: MemoryIndex, notes: Path) -> None:
         add_files(store, index, [notes / "sub"])
         assert statuses(add_files(store, index, [notes]))["b.md"] == "unchanged"

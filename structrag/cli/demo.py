@@ -137,7 +137,7 @@ def _open_corpora(
                 invocation.open_corpus(home / name, settings=model_settings(model), progress=activity.prepare)
             )
             report = rag.add([documents[name]], listener=activity.listen)
-        new = len(report.documents) - report.count("unchanged") - len(report.failed)
+        new = report.count("added") + report.count("changed")
         narrate(f"Corpus {name}: {len(report.documents)} documents, {new} of them indexed now")
         for failed in report.failed:
             narrate(f"Without {failed.document_id}: {failed.reason}")

@@ -16,7 +16,7 @@ from structrag.errors import DocumentError
 if TYPE_CHECKING:
     from structrag.types import AddReport
 
-_STATUSES = ("added", "changed", "unchanged", "removed", "failed")
+_STATUSES = ("added", "changed", "unchanged", "duplicate", "removed", "failed")
 
 
 def add(
@@ -25,7 +25,7 @@ def add(
     as_json: JsonLinesOption = False,
     corpus: CorpusOption = None,
 ) -> None:
-    """Add files and folders; what has not changed is skipped.
+    """Add files and folders; what has not changed is skipped, and a copy of what is there already is kept once.
 
     A folder that was added before is brought up to date: new files are added, changed ones replaced, and
     documents whose file is gone are removed. When a file cannot be read, the others are added all the same,

@@ -37,8 +37,8 @@ class MarkupHeading:
 def parse_headings(text: str) -> list[MarkupHeading]:
     """Return the headings outside fenced code.
 
-    A document without Markdown headings may have plain ones: a short line alone between blank lines, in
-    capitals or without punctuation at its end, with text below it.
+    A document without Markdown headings may have plain ones: a short line below a blank one, with text below it,
+    either in capitals, or followed by another blank line and without punctuation at its end.
     """
     return headings_in(text, scan_lines(text))
 
@@ -112,14 +112,19 @@ def _is_plain_heading(lines: Sequence[Line], i: int) -> bool:
     if not 0 < len(title) <= _LONGEST_PLAIN_HEADING or line.is_fenced or not _is_prose(line):
         return False
     is_worded = any(c.isalpha() for c in title) and (title.isupper() or title[-1] not in ".,;:!?…")
-    is_alone = (i == 0 or lines[i - 1].is_blank) and i + 1 < len(lines) and lines[i + 1].is_blank
-    if not (is_worded and is_alone):
+    is_below_blank = i == 0 or lines[i - 1].is_blank
+    if not (is_worded and is_below_blank and i + 1 < len(lines) and _may_follow(title, lines[i + 1])):
         return False
     below = next((later for later in lines[i + 1 :] if not later.is_blank), None)
     if below is None:
         return False
     # "1. Purpose" above a paragraph is a heading; above "2. Scope" it is an item of a spaced list.
     return item_mark(line) is None or (title[0].isdigit() and item_mark(below) is None)
+
+
+def _may_follow(title: str, below: Line) -> bool:
+    """Whether a line can stand right below a plain heading: a blank one, or text below a heading in capitals."""
+    return below.is_blank or (title.isupper() and not below.text.isupper() and any(c.islower() for c in below.text))
 
 
 def _is_prose(line: Line) -> bool:

@@ -187,8 +187,11 @@ class _Sync:
         self._taken.add(document_id)
         try:
             data = read_source(file)
-            if self._known.get(document_id) == _Known(source, content_hash(data)):
+            sha256 = content_hash(data)
+            if self._known.get(document_id) == _Known(source, sha256):
                 return AddedDocument(document_id, "unchanged", source=source)
+            if document_id not in self._known and (twin := self._twin(source, sha256)):
+                return AddedDocument(document_id, "duplicate", f"The same as {twin}, so it is kept once.", source)
             document = load_bytes(data, file, document_id)
         except (DocumentError, MissingExtraError) as error:
             reason = " ".join(filter(None, [error.message, error.hint]))
@@ -211,8 +214,19 @@ class _Sync:
         del self._id_of[known.source]
         return AddedDocument(document_id, "removed", source=known.source)
 
+    def _twin(self, source: str, sha256: str) -> str | None:
+        """Return the document of another file that has the same bytes; counted twice, its figures would add up twice.
+
+        That file must still hold them: one that is about to change, or is gone, is no reason to leave this one out.
+        """
+        for document_id, known in self._known.items():
+            if known.sha256 == sha256 and known.source not in ("", source) and _holds(Path(known.source), sha256):
+                return document_id
+        return None
+
     def _put(self, document: SourceDocument) -> AddedDocument:
         status = "changed" if document.id in self._known else "added"
+        self._known[document.id] = _Known(document.source, document.sha256)
         chunks = split(document, chunk_size=self._chunk_size, overlap=self._overlap)
         self._store.put(document, chunks)
         self._stored.append(document.id)
@@ -238,6 +252,14 @@ class _Sync:
             # A document in memory has nothing but its id to be known by again.
             return in_memory and not known.source
         return _has_moved(Path(known.source))
+
+
+def _holds(source: Path, sha256: str) -> bool:
+    """Return whether a file can be read and has these bytes."""
+    try:
+        return content_hash(read_source(source)) == sha256
+    except DocumentError:
+        return False
 
 
 def _has_moved(source: Path) -> bool:

@@ -121,9 +121,8 @@ class StructRAG:
         """
         loaded, origins = load_settings(None, settings)
         rag = cls(None, settings=loaded, origins=origins, chat=chat, router=router, embedder=embedder)
-        size, overlap = loaded.retrieval.chunk_size, loaded.retrieval.overlap
         try:
-            add_documents(rag._store, rag._vectors, documents, chunk_size=size, overlap=overlap)
+            rag.add_documents(documents)
         except StructRAGError:
             rag.close()
             raise
@@ -144,6 +143,22 @@ class StructRAG:
             self._store,
             self._vectors,
             [Path(path).expanduser() for path in paths],
+            listener=listener,
+            chunk_size=retrieval.chunk_size,
+            overlap=retrieval.overlap,
+        )
+
+    def add_documents(self, documents: Sequence[Document], *, listener: EventListener = ignore_event) -> AddReport:
+        """Take LangChain documents in; one whose ``id`` is there replaces the older version.
+
+        Raises:
+            DocumentError: A document has no text; then none is added.
+        """
+        retrieval = self.settings.retrieval
+        return add_documents(
+            self._store,
+            self._vectors,
+            documents,
             listener=listener,
             chunk_size=retrieval.chunk_size,
             overlap=retrieval.overlap,

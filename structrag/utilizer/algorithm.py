@@ -21,6 +21,7 @@ _UNKNOWN_FROM = 0.6
 _OPERATIONS = ("after", "before", "situation", "detail")
 _READ_STEPS = 3
 _READ_PREREQUISITES = 5
+_MOST_CONDITIONS = 8
 
 
 class AlgorithmReasoner:
@@ -35,13 +36,17 @@ class AlgorithmReasoner:
         operation = classify(question, "algorithm_operation", _OPERATIONS, session)
         nearest = _nearest(question, procedure, session)
         session.note("operation", f"{operation} at step {nearest[0].number} of {procedure.title}")
-        if operation == "situation" and procedure.is_decision_tree:
-            ended = _trace(question, procedure, session)
+        if operation == "situation":
+            trees = procedure.is_decision_tree
+            ended = _trace(question, procedure, session) if trees else _met(question, nearest, procedure, session)
             if ended is not None:
                 return ended
         if operation == "after" and (following := _what_follows(nearest[0], procedure)).found:
             return following
-        return read(question, list(_items(operation, nearest, procedure)), session, stage="algorithm")
+        items = list(_items(operation, nearest, procedure))
+        if operation == "detail":
+            items = _within_limits(question, nearest, session) or items
+        return read(question, items, session, stage="algorithm")
 
 
 def _nearest(question: str, procedure: Procedure, session: Session) -> list[Step]:
@@ -80,6 +85,42 @@ def _items(operation: str, nearest: list[Step], procedure: Procedure) -> Iterato
     if operation in ("before", "detail"):
         for text, evidence in procedure.prerequisites[:_READ_PREREQUISITES]:
             yield f"Before step {procedure.steps[0].number}: {text}", evidence
+
+
+def _conditions(steps: list[Step]) -> list[tuple[Step, Branch]]:
+    """The conditional ways out of the steps nearest to the question, but for yes and no, which need their check."""
+    nearest = steps[:_READ_STEPS]
+    found = [(s, b) for s in nearest for b in s.branches if b.condition and b.condition not in ("yes", "no")]
+    return found[:_MOST_CONDITIONS]
+
+
+def _met(question: str, steps: list[Step], procedure: Procedure, session: Session) -> Finding | None:
+    """What is to be done under the condition that the situation meets, or ``None`` if it meets none of those near."""
+    offered = _conditions(steps)
+    for step, branch in offered:
+        if compare(question, branch.condition, session):
+            return _done(step, branch, procedure)
+    if not offered:
+        return None
+    letters = {chr(ord("a") + i): branch for i, branch in enumerate(offered)}
+    lines = [f"Situation: {question}", "Check: which of these is so?"]
+    lines += [f"{letter}: {branch.condition}" for letter, (_, branch) in letters.items()]
+    chosen = _choose("\n".join(lines), list(letters), session)
+    return None if chosen is None else _done(*letters[chosen], procedure)
+
+
+def _done(step: Step, branch: Branch, procedure: Procedure) -> Finding:
+    outcome = branch.outcome or procedure.step(branch.target or step.number).text
+    return Finding(outcome, (outcome,), (step.evidence,))
+
+
+def _within_limits(question: str, steps: list[Step], session: Session) -> list[tuple[str, Evidence]]:
+    """What holds instead under a limit that a number in the question passes: "if it is below 0 °C, wait 24 hours"."""
+    return [
+        (f"Step {step.number}: {branch.outcome}", step.evidence)
+        for step, branch in _conditions(steps)
+        if branch.outcome and compare(question, branch.condition, session)
+    ]
 
 
 def _trace(question: str, procedure: Procedure, session: Session) -> Finding | None:
@@ -137,18 +178,23 @@ def _decide(question: str, step: Step, procedure: Procedure, session: Session) -
     else:
         named |= {"none of these": otherwise} if otherwise else {}
         letters = {chr(ord("a") + i): branch for i, branch in enumerate(named.values())}
-    check = step.text.split("\n")[0] if is_yes_no else step.text
-    lines = [f"Situation: {question}", f"Check: {' '.join(check.split())}"]
+    check = " ".join(step.text.split("\n")[0].split())
+    if is_yes_no and (holds := compare(question, check, session)) is not None:
+        return letters["yes" if holds else "no"]
+    lines = [f"Situation: {question}", f"Check: {check}"]
     if not is_yes_no:
         lines += [f"{letter}: {condition}" for letter, condition in zip(letters, named, strict=True)]
-    if is_yes_no and (holds := compare(question, " ".join(check.split()), session)) is not None:
-        return letters["yes" if holds else "no"]
-    offered = [*letters, _UNKNOWN]
-    lines.append(f"Words: {', '.join(offered)}")
+    chosen = _choose("\n".join(lines), list(letters), session)
+    return None if chosen is None else letters[chosen]
+
+
+def _choose(case: str, words: list[str], session: Session) -> str | None:
+    """Return the word that the situation decides for, or ``None`` where it does not say."""
+    offered = [*words, _UNKNOWN]
     prompt = Prompt(
         stage="algorithm.decide",
         system=load_prompt("algorithm_decide"),
-        user="\n".join(lines),
+        user=f"{case}\nWords: {', '.join(offered)}",
         examples=load_examples("algorithm_decide"),
     )
     try:
@@ -156,5 +202,5 @@ def _decide(question: str, step: Step, procedure: Procedure, session: Session) -
     except ModelOutputError as error:
         session.note("undecided", error.message)
         return None
-    best = max(letters, key=lambda word: shares[word])
-    return None if shares[_UNKNOWN] >= _UNKNOWN_FROM else letters[best]
+    best = max(words, key=lambda word: shares[word])
+    return None if shares[_UNKNOWN] >= _UNKNOWN_FROM else best

@@ -8,6 +8,7 @@ from structrag.structures.catalogue import Catalogue, Member, Topic
 from structrag.structures.quotes import find_quote
 from structrag.types import Evidence, Structure, StructureType
 from structrag.utilizer.finding import NOTHING_FOUND, Finding
+from structrag.utilizer.outlines import choose_outline
 from structrag.utilizer.reading import classify, judge, load_prompt, read_all
 
 _SHOWN_MEMBERS = 12
@@ -29,10 +30,10 @@ class CatalogueReasoner:
         lists = classify(question, "catalogue_operation", ("sections", "documents", "statements"), session)
         count = classify(question, "catalogue_count", ("number", "names"), session) == "number"
         session.note("plan", f"{'count' if count else 'list'} {lists} over {len(structure.documents)} documents")
-        outlined = _outlined(question, structure, session) if lists == "sections" else None
-        if outlined is not None:
-            session.note("outline", outlined.title)
-            found = [(topic.title, topic.evidence) for topic in _sections(outlined)]
+        outline = choose_outline(question, structure, session) if lists == "sections" else None
+        if outline is not None:
+            session.note("outline", outline.path)
+            found = list(outline.entries)
         elif lists == "documents":
             found = _named(question, _mentioning(question, structure, session), session)
         else:
@@ -49,18 +50,6 @@ def _finding(found: list[tuple[str, Evidence]], *, count: bool) -> Finding:
         number = str(len(values))
         return Finding(f"{number}: {'; '.join(values)}", (number,), evidence)
     return Finding("; ".join(values), values, evidence)
-
-
-def _outlined(question: str, catalogue: Catalogue, session: Session) -> Topic | None:
-    """The document whose headings the question asks for: the nearest by title, if it has several."""
-    nearest = _nearest(question, [document.title for document in catalogue.documents], session)
-    document = catalogue.documents[nearest[0]]
-    return document if len(_sections(document)) > 1 else None
-
-
-def _sections(document: Topic) -> tuple[Topic, ...]:
-    """The topics of a document: its sections, or those of its only section, which is then a title in disguise."""
-    return document.children[0].children if len(document.children) == 1 else document.children
 
 
 def _statements(question: str, catalogue: Catalogue, session: Session) -> list[tuple[str, Evidence]]:

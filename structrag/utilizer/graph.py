@@ -1,36 +1,50 @@
-"""Reasoning on a graph: plan the hops, walk them by code, read the answer from the facts on the way."""
+"""Reasoning on a graph: split the question into links and follow them one after the other."""
 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from structrag.models.chat import Prompt
 from structrag.session import Session
 from structrag.structures.graph import Fact, KnowledgeGraph
 from structrag.structures.graph_parse import named_in
 from structrag.structures.names import mentions
+from structrag.structures.quotes import support
 from structrag.types import Evidence, Structure, StructureType
 from structrag.utilizer.finding import NOTHING_FOUND, Finding
-from structrag.utilizer.reading import load_prompt, read, read_all
+from structrag.utilizer.reading import load_examples, load_prompt, read, read_all
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-_BEAM = 6
-_MOST_FACTS = 10
+_MOST_LINKS = 4
+_MOST_FACTS = 6
+_MOST_LISTED = 12
+_BRIDGES = 2
+"""From how many statements a question that could not be split is followed further."""
 _STATEMENT_CHARACTERS = 240
-_DIRECT_FACTS = 4
-"""Facts that are near to the question as a whole, beside those on the way: the plan may be wrong."""
+_TOUCHES = 0.15
+"""What a fact about a thing that is asked about gains over one that is only worded alike."""
+_SCHEMA = {
+    "type": "object",
+    "properties": {
+        "questions": {
+            "type": "array",
+            "items": {"type": "string", "maxLength": 160},
+            "minItems": 1,
+            "maxItems": _MOST_LINKS,
+        },
+        "ask": {"enum": ["name", "list", "count", "yes/no"]},
+    },
+    "required": ["questions", "ask"],
+    "additionalProperties": False,
+}
 
 
 @dataclass(frozen=True, slots=True)
-class _Path:
-    node: str
-    facts: tuple[Fact, ...]
-    score: float
+class _Plan:
+    questions: tuple[str, ...]
+    ask: str
 
 
 class GraphReasoner:
@@ -39,117 +53,124 @@ class GraphReasoner:
     type = StructureType.GRAPH
 
     def reason(self, question: str, structure: Structure, session: Session) -> Finding:
-        """Walk from the names in the question along the planned hops, and read the answer from what was passed."""
+        """Answer one link after the other from the facts at the things it names, and cite every link."""
         assert isinstance(structure, KnowledgeGraph)
-        hops, ask = _plan(question, session)
-        session.note("plan", f"{ask}: {' → '.join(hops)}")
-        similarity = _Similarity(structure, [question, *hops], session)
-        starts = named_in(question, structure)
-        session.note("start", ", ".join(starts) or "no name of the graph is in the question")
-        facts = _facts(structure, starts, hops, similarity)
-        items = [(fact.statement[:_STATEMENT_CHARACTERS], fact.evidence) for fact in facts]
-        if ask in ("list", "count"):
-            found = read_all(question, items, session, stage="graph")
-            return _listed(found, count=ask == "count")
-        finding = read(question, items, session, stage="graph")
+        plan = _plan(question, session)
+        session.note("plan", f"{plan.ask}: {' → '.join(plan.questions)}")
+        asked, way = _bridge(plan, structure, session)
+        if asked is None:
+            return NOTHING_FOUND
+        if plan.ask in ("list", "count"):
+            items = _items(asked, structure, session, limit=_MOST_LISTED)
+            found = read_all(asked, items, session, stage="graph")
+            return _listed(found, way, count=plan.ask == "count")
+        finding = _follow(asked, structure, session, is_last=True, further=len(plan.questions) == 1)
         if not finding.found:
-            return finding
-        way = _way(structure, starts, finding)
-        session.note("path", " → ".join(f"{f.head} —{f.relation}→ {f.tail}" for f in way) or "one fact")
-        evidence = dict.fromkeys([*finding.evidence, *(fact.evidence for fact in way)])
+            return NOTHING_FOUND
+        path = _path(structure, named_in(question, structure), finding.text)
+        session.note("path", " → ".join(f"{f.head} —{f.relation}→ {f.tail}" for f in path) or "one fact")
+        evidence = dict.fromkeys([*finding.evidence, *way, *(fact.evidence for fact in path)])
         return Finding(finding.text, finding.values, tuple(evidence))
 
 
-def _plan(question: str, session: Session) -> tuple[list[str], str]:
-    schema = {
-        "type": "object",
-        "properties": {
-            "hops": {"type": "array", "items": {"type": "string", "maxLength": 60}, "minItems": 1, "maxItems": 4},
-            "ask": {"enum": ["name", "list", "count", "yes/no"]},
-        },
-        "required": ["hops", "ask"],
-        "additionalProperties": False,
-    }
+def _plan(question: str, session: Session) -> _Plan:
     prompt = Prompt(
         stage="graph.plan",
         system=load_prompt("graph_plan"),
         user=f"Question: {question}",
-        schema=schema,
-        max_tokens=100,
-        examples=(
-            (
-                "Question: Where was the founder of the firm that built the Sorrel bridge born?",
-                '{"hops": ["built by", "founded by", "born in"], "ask": "name"}',
-            ),
-            (
-                "Question: how many of the trainers hired by Mara Linde's club left again?",
-                '{"hops": ["club of", "hired trainer", "left"], "ask": "count"}',
-            ),
-        ),
+        schema=_SCHEMA,
+        max_tokens=160,
+        examples=load_examples("graph_plan"),
     )
-    reply = session.ask(prompt).data
-    return [str(hop) for hop in reply["hops"]], str(reply["ask"])
+    reply = session.ask(prompt)
+    if not _is_split(question, reply.data["questions"]):
+        turns = (*prompt.examples, (prompt.user, reply.text))
+        reply = session.ask(replace(prompt, user=load_prompt("graph_plan_again"), examples=turns))
+    links = tuple(str(link) for link in reply.data["questions"])
+    return _Plan(links if _is_split(question, links) else (question,), str(reply.data["ask"]))
 
 
-class _Similarity:
-    """How near each statement of the graph is to the question and to each hop, embedded once."""
+def _is_split(question: str, links: Sequence[str]) -> bool:
+    """Whether each link after the first needs answers, and only those of links before it.
 
-    def __init__(self, graph: KnowledgeGraph, wanted: list[str], session: Session) -> None:
-        statements = list(dict.fromkeys(fact.statement for fact in graph.facts))
-        rows = session.embedder.embed([*wanted, *statements])
-        self._table: NDArray[np.float32] = rows[len(wanted) :] @ rows[: len(wanted)].T
-        self._index = {statement: i for i, statement in enumerate(statements)}
-
-    def to_question(self, fact: Fact) -> float:
-        """Nearness to the whole question."""
-        return float(self._table[self._index[fact.statement], 0])
-
-    def to_hop(self, fact: Fact, hop: int) -> float:
-        """Nearness to a hop, from 0, with a little of the question, which tells hops of the same words apart."""
-        return float(self._table[self._index[fact.statement], hop + 1]) + 0.5 * self.to_question(fact)
+    Where the first link still asks all of the question, nothing was split, and what follows it is made up.
+    """
+    if support(question, links[0]) == 1:
+        return False
+    for before, link in enumerate(links):
+        used = [int(mark) for mark in re.findall(r"#(\d)", link)]
+        if bool(used) != bool(before) or any(not 1 <= number <= before for number in used):
+            return False
+    return True
 
 
-def _facts(graph: KnowledgeGraph, starts: list[str], hops: list[str], similarity: _Similarity) -> list[Fact]:
-    """The facts on the best paths in the order of walking, then those nearest to the question as a whole."""
-    paths = _walk(graph, starts, hops, similarity)
-    on_way = [fact for path in paths for fact in path.facts]
-    direct = sorted(graph.facts, key=lambda fact: -similarity.to_question(fact))
-    chosen: dict[str, Fact] = {}
-    for fact in on_way:
-        if len(chosen) < _MOST_FACTS - _DIRECT_FACTS:
-            chosen.setdefault(fact.statement, fact)
-    for fact in direct:
-        if len(chosen) < _MOST_FACTS:
-            chosen.setdefault(fact.statement, fact)
-    return list(chosen.values())
+def _bridge(plan: _Plan, graph: KnowledgeGraph, session: Session) -> tuple[str | None, list[Evidence]]:
+    """Answer all links but the last; return the last one with their answers put in, or ``None`` if one has none."""
+    answers: list[str] = []
+    way: list[Evidence] = []
+    for link in plan.questions[:-1]:
+        asked = _filled(link, answers)
+        finding = _follow(asked, graph, session, is_last=False)
+        if not finding.found:
+            session.note("link", f"nothing answers: {asked}")
+            return None, way
+        answers.append(finding.text)
+        way += finding.evidence
+    return _filled(plan.questions[-1], answers), way
 
 
-def _walk(graph: KnowledgeGraph, starts: list[str], hops: list[str], similarity: _Similarity) -> list[_Path]:
-    """Beam search along the hops, in both directions of an edge, never through the same node twice."""
-    beam = [_Path(node, (), 0.0) for node in starts]
-    reached: list[_Path] = []
-    for hop in range(len(hops)):
-        further: dict[tuple[str, str], _Path] = {}
-        for path in beam:
-            visited = {path.node, *(n for f in path.facts for n in (f.head, f.tail))}
-            for fact in graph.facts_at(path.node):
-                node = fact.tail if fact.head == path.node else fact.head
-                if node in visited:
-                    continue
-                score = path.score + similarity.to_hop(fact, hop)
-                key = (node, fact.statement)
-                if key not in further or further[key].score < score:
-                    further[key] = _Path(node, (*path.facts, fact), score)
-        beam = sorted(further.values(), key=lambda p: -p.score)[:_BEAM]
-        reached = beam or reached
-    return reached
+def _filled(link: str, answers: Sequence[str]) -> str:
+    """Put the answers so far in the place of #1, #2 …; a number without an answer stays as it is."""
+
+    def answer(mark: re.Match[str]) -> str:
+        number = int(mark[1])
+        return answers[number - 1] if 1 <= number <= len(answers) else mark[0]
+
+    return re.sub(r"#(\d)", answer, link)
 
 
-def _way(graph: KnowledgeGraph, starts: list[str], finding: Finding) -> list[Fact]:
+def _follow(asked: str, graph: KnowledgeGraph, session: Session, *, is_last: bool, further: bool = False) -> Finding:
+    items = _items(asked, graph, session, limit=_MOST_FACTS, further=further)
+    return read(asked, items, session, stage="graph", confirm=is_last)
+
+
+def _items(
+    asked: str, graph: KnowledgeGraph, session: Session, *, limit: int, further: bool = False
+) -> list[tuple[str, Evidence]]:
+    """The statements nearest to a link; those about a thing that it names come before others worded alike.
+
+    Args:
+        asked: The link.
+        graph: Where the statements stand.
+        session: The question's session.
+        limit: How many to return.
+        further: Add statements about the things that the nearest ones name: a question that could not be split needs
+            more than one link.
+    """
+    statements: dict[str, Fact] = {}
+    for fact in graph.facts:
+        statements.setdefault(fact.statement, fact)
+    rows = session.embedder.embed([asked, *statements])
+    nearness = dict(zip(statements, (float(n) for n in rows[1:] @ rows[0]), strict=True))
+    touching = _statements_at(graph, named_in(asked, graph))
+    order = sorted(statements, key=lambda s: -(nearness[s] + _TOUCHES * (s in touching)))
+    chosen = order[:limit]
+    if further:
+        nodes = [n for s in order[:_BRIDGES] for n in (statements[s].head, statements[s].tail)]
+        beyond = _statements_at(graph, nodes).difference(chosen)
+        chosen = [*order[: limit - _BRIDGES], *sorted(beyond, key=lambda s: -nearness[s])[: 2 * _BRIDGES]]
+    return [(statement[:_STATEMENT_CHARACTERS], statements[statement].evidence) for statement in chosen]
+
+
+def _statements_at(graph: KnowledgeGraph, nodes: Sequence[str]) -> set[str]:
+    return {fact.statement for node in nodes for fact in graph.facts_at(node)}
+
+
+def _path(graph: KnowledgeGraph, starts: list[str], answer: str) -> list[Fact]:
     """The shortest path from a name in the question to the name in the answer, for the citations."""
     import networkx as nx
 
-    ends = list(mentions(finding.text, graph.network))[:1]
+    ends = list(mentions(answer, graph.network))[:1]
     undirected = graph.network.to_undirected(as_view=True)
     for start in starts:
         for end in ends:
@@ -160,10 +181,10 @@ def _way(graph: KnowledgeGraph, starts: list[str], finding: Finding) -> list[Fac
     return []
 
 
-def _listed(found: list[tuple[str, Evidence]], *, count: bool) -> Finding:
+def _listed(found: list[tuple[str, Evidence]], way: Sequence[Evidence], *, count: bool) -> Finding:
     if not found:
         return NOTHING_FOUND
     names = tuple(name for name, _ in found)
     values = (str(len(names)),) if count else names
     text = f"{len(names)}: {'; '.join(names)}" if count else "; ".join(names)
-    return Finding(text, values, tuple(evidence for _, evidence in found))
+    return Finding(text, values, (*(evidence for _, evidence in found), *way))

@@ -13,7 +13,7 @@ from structrag.utilizer.reading import load_examples, load_prompt
 
 _LIMIT = re.compile(
     r"\b(?P<how>more than|greater than|higher than|above|over|at least|less than|lower than|below|under|at most)\s+"
-    r"(?P<number>\d[\d,]*(?:\.\d+)?)",
+    r"(?P<number>[-−]?\d[\d,]*(?:\.\d+)?)",
     re.IGNORECASE,
 )
 _HOW: dict[str, Callable[[float, float], bool]] = {
@@ -29,7 +29,7 @@ _HOW: dict[str, Callable[[float, float], bool]] = {
     "under": operator.lt,
     "at most": operator.le,
 }
-_NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
+_NUMBER = re.compile(r"(?<![\w.])[-−]?\d[\d,]*(?:\.\d+)?")
 _SCHEMA = {
     "type": "object",
     "properties": {"reading": {"type": ["number", "null"]}},
@@ -85,4 +85,4 @@ def compare(situation: str, check: str, session: Session) -> bool | None:
 
 
 def _number(text: str) -> float:
-    return float(text.replace(",", ""))
+    return float(text.replace(",", "").replace("−", "-"))

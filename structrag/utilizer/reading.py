@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.resources import files
+from typing import Any
 
 from structrag.models.chat import Prompt
 from structrag.session import Session
-from structrag.structures.quotes import follows_from
+from structrag.structures.quotes import follows_from, support
 from structrag.types import Evidence
 from structrag.utilizer.finding import NOTHING_FOUND, Finding
 
@@ -17,6 +20,10 @@ _ANSWER_CHARACTERS = 300
 _MOST_ANSWERS = 20
 _CONFIRM_CHARACTERS = 800
 _CONFIRMED_FROM = 0.5
+_ASKS_WHAT = re.compile(
+    r"(?:what|which|who|whom|whose|when|where|why|how)\b|.*[,;:.–-]\s*(?:what|which|who|when|where|how)\b",
+    re.IGNORECASE,
+)
 
 
 def load_prompt(name: str) -> str:
@@ -64,7 +71,9 @@ def judge(case: str, name: str, session: Session) -> float:
     return session.chat.choose(prompt, ("yes", "no"), session.meter)["yes"]
 
 
-def read(question: str, items: Sequence[tuple[str, Evidence]], session: Session, *, stage: str) -> Finding:
+def read(
+    question: str, items: Sequence[tuple[str, Evidence]], session: Session, *, stage: str, confirm: bool = True
+) -> Finding:
     """Return the answer that one of the items gives, or `NOTHING_FOUND`.
 
     Args:
@@ -72,6 +81,7 @@ def read(question: str, items: Sequence[tuple[str, Evidence]], session: Session,
         items: What may be read: the text to show and the evidence it rests on. Unverified items are left out.
         session: The question's session.
         stage: Which structure asks, for the trace.
+        confirm: Whether to ask once more if the item gives what was asked.
 
     Raises:
         ModelError: The model does not answer, or never in the form asked for.
@@ -79,35 +89,62 @@ def read(question: str, items: Sequence[tuple[str, Evidence]], session: Session,
     usable = [(text, evidence) for text, evidence in items if evidence.verified]
     if not usable:
         return NOTHING_FOUND
-    listing = "\n".join(f"[{number}] {' '.join(text.split())}" for number, (text, _) in enumerate(usable, 1))
-    schema = {
+    prompt = Prompt(
+        stage=f"{stage}.read",
+        system=load_prompt("read"),
+        user=f"{_numbered(usable)}\n\nQuestion: {question}",
+        schema=_answer_schema(len(usable)),
+        max_tokens=_ANSWER_TOKENS,
+    )
+    number, answer = _answer(prompt, session)
+    if number and answer and not _repeats(answer, question) and _supporting(answer, number, usable, question) is None:
+        # Told so once, a small model that calculated or reworded goes back to copying.
+        reply = json.dumps({"item": number, "answer": answer})
+        again = replace(prompt, user=load_prompt("read_again"), examples=((prompt.user, reply),))
+        number, answer = _answer(again, session)
+    if not number or not answer:
+        return NOTHING_FOUND
+    evidence = None if _repeats(answer, question) else _supporting(answer, number, usable, question)
+    if evidence is None:
+        session.note("verify", "the answer repeats the question or does not follow from any item, so it is not used")
+        return NOTHING_FOUND
+    # Asked whether a text gives a yes or a no, the embedded model is as often wrong as right.
+    if confirm and not _is_yes_no(answer) and not _confirmed(question, answer, evidence, session):
+        return NOTHING_FOUND
+    return Finding(text=answer, values=(answer,), evidence=(evidence,))
+
+
+def _numbered(items: Sequence[tuple[str, Evidence]]) -> str:
+    return "\n".join(f"[{number}] {' '.join(text.split())}" for number, (text, _) in enumerate(items, 1))
+
+
+def _answer_schema(items: int) -> dict[str, Any]:
+    return {
         "type": "object",
         "properties": {
-            "item": {"type": "integer", "minimum": 0, "maximum": len(usable)},
+            "item": {"type": "integer", "minimum": 0, "maximum": items},
             "answer": {"type": "string", "maxLength": _ANSWER_CHARACTERS},
         },
         "required": ["item", "answer"],
         "additionalProperties": False,
     }
-    prompt = Prompt(
-        stage=f"{stage}.read",
-        system=load_prompt("read"),
-        user=f"{listing}\n\nQuestion: {question}",
-        schema=schema,
-        max_tokens=_ANSWER_TOKENS,
-    )
+
+
+def _answer(prompt: Prompt, session: Session) -> tuple[int, str]:
     reply = session.ask(prompt).data
     number, answer = int(reply["item"]), str(reply["answer"]).strip()
     session.note("read", f"item {number}: {answer}")
-    if not number or not answer:
-        return NOTHING_FOUND
-    evidence = _supporting(answer, number - 1, usable)
-    if evidence is None:
-        session.note("verify", "the answer does not follow from any item, so it is not used")
-        return NOTHING_FOUND
-    if not _confirmed(question, answer, evidence, session):
-        return NOTHING_FOUND
-    return Finding(text=answer, values=(answer,), evidence=(evidence,))
+    return number, answer
+
+
+def _repeats(answer: str, question: str) -> bool:
+    """Whether an answer says nothing that the question has not said, unless the question offers it to choose from."""
+    offered = _is_yes_no(answer) or re.search(r"\bor\b", question, re.IGNORECASE)
+    return not offered and support(answer, question) == 1
+
+
+def _is_yes_no(answer: str) -> bool:
+    return answer.lower().strip(" .") in ("yes", "no")
 
 
 def _confirmed(question: str, answer: str, evidence: Evidence, session: Session) -> bool:
@@ -118,10 +155,12 @@ def _confirmed(question: str, answer: str, evidence: Evidence, session: Session)
     return share >= _CONFIRMED_FROM
 
 
-def _supporting(answer: str, chosen: int, items: Sequence[tuple[str, Evidence]]) -> Evidence | None:
-    """The chosen item if the answer follows from it; else another from which it does: numbers get mixed up."""
-    others = [item for index, item in enumerate(items) if index != chosen]
-    for text, evidence in [items[chosen], *others]:
+def _supporting(answer: str, number: int, items: Sequence[tuple[str, Evidence]], question: str) -> Evidence | None:
+    """The item of that number if the answer follows from it; else another from which it does: numbers get mixed up."""
+    if _is_yes_no(answer) and _ASKS_WHAT.match(question):
+        return None
+    others = [item for other, item in enumerate(items, 1) if other != number]
+    for text, evidence in [items[number - 1], *others]:
         if follows_from(answer, text):
             return evidence
     return None
@@ -138,7 +177,6 @@ def read_all(
     usable = [(text, evidence) for text, evidence in items if evidence.verified]
     if not usable:
         return []
-    listing = "\n".join(f"[{number}] {' '.join(text.split())}" for number, (text, _) in enumerate(usable, 1))
     one = {
         "type": "object",
         "properties": {
@@ -157,7 +195,7 @@ def read_all(
     prompt = Prompt(
         stage=f"{stage}.read_all",
         system=load_prompt("read_all"),
-        user=f"{listing}\n\nQuestion: {question}",
+        user=f"{_numbered(usable)}\n\nQuestion: {question}",
         schema=schema,
         max_tokens=40 * _MOST_ANSWERS,
     )

@@ -1,0 +1,123 @@
+"""A trained policy as files: ``adapter.safetensors``, ``router.json`` and a model card. Loads without torch or trl."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from structrag.errors import RoutingError
+from structrag.router import template
+from structrag.types import StructureType
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+ADAPTER = "adapter.safetensors"
+SETTINGS = "router.json"
+CARD = "MODEL_CARD.md"
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderShape:
+    """What the graph must know of the encoder."""
+
+    layers: int
+    heads: int
+    hidden: int
+    epsilon: float
+
+
+@dataclass(frozen=True, slots=True)
+class RouterSettings:
+    """What stands in ``router.json``.
+
+    Attributes:
+        version: The artefact's name.
+        base_model: The encoder, by name; ``embedded`` for the one that comes with the package.
+        lora_scale: By what the product of the two LoRA matrices is multiplied.
+        temperature: The logits are divided by it (Guo et al. 2017, arXiv 1706.04599).
+        unsure_below: Routes with less confidence are unsure.
+        adapter_sha256: Of the weights; others are refused.
+        data_sha256: Of the preference pairs it was trained on.
+        metrics: What was measured, by name.
+        training: How it was trained, by name.
+    """
+
+    version: str
+    base_model: str
+    encoder: EncoderShape
+    lora_scale: float
+    temperature: float
+    unsure_below: float
+    adapter_sha256: str
+    data_sha256: str
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        fixed = {"format": _FORMAT, "template": template.VERSION, "labels": [str(s) for s in StructureType]}
+        return fixed | asdict(self)
+
+
+def write_artefact(folder: Path, weights: bytes, settings: RouterSettings, card: str) -> None:
+    """Write an artefact, whole or not at all: it appears under its name when all its files are there."""
+    part = folder.with_name(f".{folder.name}.part")
+    part.mkdir(parents=True, exist_ok=True)
+    (part / ADAPTER).write_bytes(weights)
+    (part / SETTINGS).write_text(json.dumps(settings.to_dict(), indent=2) + "\n", encoding="utf-8")
+    (part / CARD).write_text(card, encoding="utf-8")
+    part.rename(folder)
+
+
+def read_settings(folder: Path) -> RouterSettings:
+    """Read ``router.json``.
+
+    Raises:
+        RoutingError: It is missing, damaged, or made for another template or another set of labels.
+    """
+    path = folder / SETTINGS
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        made_for = (data.pop("format"), data.pop("template"), data.pop("labels"))
+        settings = RouterSettings(**data | {"encoder": EncoderShape(**data["encoder"])})
+    except OSError as error:
+        raise RoutingError(f"The router at {folder} cannot be read: {error.strerror}.", hint=_HINT) from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise RoutingError(f"{path} is damaged: {error!r}.", hint=_HINT) from error
+    if made_for != (_FORMAT, template.VERSION, [str(s) for s in StructureType]):
+        raise RoutingError(f"The router at {folder} was made by another version of StructRAG.", hint=_HINT)
+    return settings
+
+
+def read_weights(folder: Path, settings: RouterSettings) -> dict[str, NDArray[np.float32]]:
+    """Return the adapter's and the head's weights.
+
+    Raises:
+        RoutingError: The file is missing, is no safetensors file, or is not the one that ``router.json`` names.
+    """
+    import numpy as np
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    path = folder / ADAPTER
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise RoutingError(f"{path} cannot be read: {error.strerror}.", hint=_HINT) from error
+    found = hashlib.sha256(data).hexdigest()
+    if found != settings.adapter_sha256:
+        raise RoutingError(f"{path} is not the file that {SETTINGS} names (its SHA-256 is {found[:12]}…).", hint=_HINT)
+    try:
+        return {name: value.astype(np.float32) for name, value in load(data).items()}
+    except SafetensorError as error:
+        raise RoutingError(f"{path} is no safetensors file: {error}.", hint=_HINT) from error
+
+
+_HINT = "Go back with `structrag router rollback`, or train again."

@@ -1,0 +1,132 @@
+"""The trainable policy: a sentence encoder whose next-token logits sit over five label tokens.
+
+Shaped as a causal language model, so that unmodified `trl.SFTTrainer` and `trl.DPOTrainer` train it. The encoder is
+bidirectional: it would see the label that follows the prompt, so label tokens are masked out of its attention, and
+the mean of what is left stands at every position. Needs torch; what serves routes does not (see `inference`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import nn
+from transformers import AutoModel, AutoTokenizer, BertConfig, PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutput, CausalLMOutput
+
+from structrag.types import StructureType
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+LABEL_TOKENS = {structure: f"[unused{number}]" for number, structure in enumerate(StructureType)}
+END_TOKEN = "[unused5]"
+MAX_TOKENS = 160
+_OUTPUTS = 8
+"""Size of the output vocabulary: ids 0 to 7 hold padding, the five labels and the end."""
+_CERTAIN = 30.0
+"""Logit that makes the end follow a label with a probability that rounds to 1."""
+
+
+class _PooledEncoder(nn.Module):
+    """The encoder with its mean-pooled vector at every position, and a flag at the positions of labels."""
+
+    def __init__(self, encoder: nn.Module, label_ids: list[int]) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.register_buffer("label_ids", torch.tensor(label_ids), persistent=False)
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **_: Any) -> BaseModelOutput:
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        is_label = torch.isin(input_ids, cast(torch.Tensor, self.label_ids))
+        seen = mask * ~is_label
+        hidden = self.encoder(input_ids=input_ids, attention_mask=seen).last_hidden_state
+        weights = seen.unsqueeze(-1).to(hidden.dtype)
+        pooled = (hidden * weights).sum(1, keepdim=True) / weights.sum(1, keepdim=True).clamp(min=1)
+        states = torch.cat([pooled.expand(-1, input_ids.shape[1], -1), is_label.unsqueeze(-1).to(hidden.dtype)], -1)
+        return BaseModelOutput(last_hidden_state=states)
+
+
+class EncoderPolicy(PreTrainedModel):
+    """The policy as transformers and trl know models: `base_model`, then `lm_head`."""
+
+    config_class = BertConfig
+    base_model_prefix = "pooled"
+    _no_split_modules: list[str] = []  # noqa: RUF012 - transformers declares it so
+
+    def __init__(self, config: BertConfig, encoder: nn.Module, tokenizer: PreTrainedTokenizerBase) -> None:
+        super().__init__(config)
+        self._labels = [tokenizer.convert_tokens_to_ids(LABEL_TOKENS[s]) for s in StructureType]
+        end = tokenizer.convert_tokens_to_ids(END_TOKEN)
+        self.pooled = _PooledEncoder(encoder, self._labels)
+        self.lm_head = nn.Linear(config.hidden_size + 1, _OUTPUTS)
+        with torch.no_grad():
+            # All labels start equally likely. After a label (flag 1) the end is certain; before one it is impossible.
+            self.lm_head.weight.zero_()
+            self.lm_head.bias.fill_(-_CERTAIN)
+            self.lm_head.bias[self._labels] = 0.0
+            self.lm_head.weight[end, -1] = 3 * _CERTAIN
+
+    def get_output_embeddings(self) -> nn.Module:
+        """Return the head, as trl asks for it."""
+        return self.lm_head
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **_: Any) -> CausalLMOutput:
+        """Return the next-token logits, shape ``(batch, length, 8)``."""
+        states = self.pooled(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        return CausalLMOutput(logits=self.lm_head(states))
+
+    def label_logits(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Return the logits of the five structures, shape ``(batch, 5)``, in the order of `StructureType`."""
+        logits = self(input_ids=input_ids, attention_mask=attention_mask).logits
+        return cast(torch.Tensor, logits[:, 0, self._labels])
+
+
+def load_tokenizer(path: str | Path) -> PreTrainedTokenizerBase:
+    """Return the encoder's tokenizer, made so that a prompt's tokens are a prefix of prompt and completion's."""
+    from tokenizers.processors import TemplateProcessing
+
+    tokenizer = AutoTokenizer.from_pretrained(str(path), local_files_only=True)
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single="$A", pair="$A $B", special_tokens=[])
+    tokenizer.add_special_tokens({"additional_special_tokens": list(LABEL_TOKENS.values()), "eos_token": END_TOKEN})
+    tokenizer.model_max_length = MAX_TOKENS
+    return cast("PreTrainedTokenizerBase", tokenizer)
+
+
+def load_policy(path: str | Path, *, rank: int) -> tuple[EncoderPolicy, PreTrainedTokenizerBase]:
+    """Return a fresh policy on the encoder at ``path``, with LoRA layers of this rank, and its tokenizer.
+
+    Only the LoRA layers (Hu et al. 2021, arXiv 2106.09685) and the head are trainable.
+    """
+    from peft import LoraConfig, inject_adapter_in_model
+
+    tokenizer = load_tokenizer(path)
+    encoder = AutoModel.from_pretrained(str(path), local_files_only=True, add_pooling_layer=False)
+    lora = LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.1, target_modules=["query", "key", "value", "dense"])
+    encoder = inject_adapter_in_model(lora, encoder)
+    for name, parameter in encoder.named_parameters():
+        parameter.requires_grad = "lora_" in name
+    return EncoderPolicy(encoder.config, encoder, tokenizer), tokenizer
+
+
+def merged_weights(policy: EncoderPolicy) -> dict[str, torch.Tensor]:
+    """Return the encoder's weights with the LoRA layers added in, by their plain names, and the head's."""
+    weights: dict[str, torch.Tensor] = {}
+    for name, module in policy.pooled.encoder.named_modules():
+        if hasattr(module, "get_delta_weight"):
+            weights[f"{name}.weight"] = module.base_layer.weight + module.get_delta_weight("default")
+            weights[f"{name}.bias"] = module.base_layer.bias
+        elif not list(module.children()):
+            for own, parameter in module.named_parameters(recurse=False):
+                weights.setdefault(f"{name}.{own}".replace(".base_layer", ""), parameter)
+    return {name: value.detach().clone() for name, value in weights.items() if "lora_" not in name} | head_weights(
+        policy
+    )
+
+
+def head_weights(policy: EncoderPolicy) -> dict[str, torch.Tensor]:
+    """Return the head as the five structures need it: ``head.weight`` (5, hidden) and ``head.bias`` (5)."""
+    labels = policy._labels
+    weight, bias = policy.lm_head.weight.detach(), policy.lm_head.bias.detach()
+    return {"head.weight": weight[labels, :-1].clone(), "head.bias": bias[labels].clone()}

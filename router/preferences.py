@@ -1,0 +1,204 @@
+"""Preference pairs: the file format, and everything that can be wrong with such a file.
+
+One JSON object a line, in TRL's columns ``prompt``, ``chosen`` and ``rejected``, with where it comes from::
+
+    {"prompt": "Who supplies the supplier of X?", "chosen": "graph", "rejected": "chunk", "documents": [],
+     "provenance": {"kind": "human", "id": "…"}}
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from structrag.errors import TrainingDataError
+from structrag.router.protocol import RoutingRequest
+from structrag.types import DocumentProfile, StructureType
+
+MOST_ROWS = 200_000
+"""Longer files are refused: training on this machine would take days, and it is more likely the wrong file."""
+_KINDS = ("label", "synthetic", "outcome", "human")
+_SHOWN_WARNINGS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class PreferencePair:
+    """One structure preferred to another for one question.
+
+    Attributes:
+        request: The question and its documents.
+        kind: Where the preference comes from: ``label`` (a question labelled by hand), ``synthetic``, ``outcome`` or
+            ``human``.
+        source: Which set, corpus or answer it comes from.
+    """
+
+    request: RoutingRequest
+    chosen: StructureType
+    rejected: StructureType
+    kind: str
+    source: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the pair as one line of a preference file."""
+        return {
+            "prompt": self.request.question,
+            "chosen": str(self.chosen),
+            "rejected": str(self.rejected),
+            "documents": [document_dict(d) for d in self.request.documents],
+            "provenance": {"kind": self.kind, "id": self.source},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PreferenceFile:
+    """What a file holds.
+
+    Attributes:
+        pairs: Each pair once, in order.
+        warnings: What was left out or looks wrong, with its row.
+    """
+
+    pairs: tuple[PreferencePair, ...]
+    warnings: tuple[str, ...] = field(default=())
+
+
+def document_dict(document: DocumentProfile) -> dict[str, Any]:
+    """Return a profile as JSON."""
+    return {
+        "title": document.title,
+        "words": document.words,
+        "table_share": round(document.table_share, 3),
+        "heading_share": round(document.heading_share, 3),
+        "step_share": round(document.step_share, 3),
+    }
+
+
+def document_profile(data: Mapping[str, Any]) -> DocumentProfile:
+    """Return the profile that JSON describes; shares that are missing are 0.
+
+    Raises:
+        ValueError: There is no title, or a number is none.
+    """
+    title = data.get("title")
+    if not isinstance(title, str) or not title.strip():
+        raise ValueError("a document needs a title")
+    shares = [float(data.get(name, 0.0)) for name in ("table_share", "heading_share", "step_share")]
+    return DocumentProfile(title, int(data.get("words", 0)), *shares)
+
+
+def read_preferences(path: Path) -> PreferenceFile:
+    """Read a preference file.
+
+    Duplicates are left out and pairs that contradict each other are reported, both as warnings that name the row.
+
+    Raises:
+        TrainingDataError: The file cannot be read, is empty, is too long, or a row is wrong; it names file and row.
+    """
+    pairs: dict[tuple[str, StructureType, StructureType], tuple[PreferencePair, int]] = {}
+    warnings: list[str] = []
+    for number, row in _rows(path):
+        pair = _pair(path, number, row)
+        key = (_key(pair.request), pair.chosen, pair.rejected)
+        opposite = pairs.get((key[0], pair.rejected, pair.chosen))
+        if key in pairs:
+            warnings.append(f"{path.name}, row {number}: the same pair as row {pairs[key][1]}; left out.")
+            continue
+        if opposite:
+            warnings.append(f"{path.name}, row {number}: contradicts row {opposite[1]}; both are kept.")
+        pairs[key] = (pair, number)
+    if not pairs:
+        raise TrainingDataError(
+            f"{path} holds no preference pairs.", hint="Each line is one JSON object; see the docs."
+        )
+    return PreferenceFile(tuple(pair for pair, _ in pairs.values()), tuple(_cut(warnings)))
+
+
+def write_preferences(path: Path, pairs: Iterable[PreferencePair]) -> None:
+    """Write a preference file, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.part")
+    with temporary.open("w", encoding="utf-8") as file:
+        for pair in pairs:
+            file.write(json.dumps(pair.to_dict(), ensure_ascii=False) + "\n")
+    temporary.replace(path)
+
+
+def data_hash(pairs: Sequence[PreferencePair]) -> str:
+    """Return the SHA-256 of the pairs, whatever their order."""
+    lines = sorted(json.dumps(pair.to_dict(), sort_keys=True, ensure_ascii=False) for pair in pairs)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _rows(path: Path) -> Iterator[tuple[int, Any]]:
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, 1):
+                if number > MOST_ROWS:
+                    raise TrainingDataError(
+                        f"{path} has more than {MOST_ROWS:,} rows.",
+                        hint="Train on a sample of it.",
+                    )
+                if line.strip():
+                    yield number, _parsed(path, number, line)
+    except UnicodeDecodeError as error:
+        raise TrainingDataError(
+            f"{path} is not UTF-8 (byte {error.start}).", hint="Save it as UTF-8 and try again."
+        ) from error
+    except OSError as error:
+        raise TrainingDataError(f"{path} cannot be read: {error.strerror}.", hint="Check the path.") from error
+
+
+def _parsed(path: Path, number: int, line: str) -> Any:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError as error:
+        raise _wrong(path, number, f"is not JSON: {error.msg} at character {error.pos}") from error
+
+
+def _pair(path: Path, number: int, row: Any) -> PreferencePair:
+    if not isinstance(row, dict):
+        raise _wrong(path, number, "is not a JSON object")
+    missing = [column for column in ("prompt", "chosen", "rejected") if not str(row.get(column) or "").strip()]
+    if missing:
+        raise _wrong(path, number, f"has no {' and no '.join(missing)}")
+    labels = [str(row[column]).strip() for column in ("chosen", "rejected")]
+    unknown = [label for label in labels if label not in set(StructureType)]
+    if unknown:
+        raise _wrong(path, number, f"names {unknown[0]!r}, which is none of {', '.join(StructureType)}")
+    if labels[0] == labels[1]:
+        raise _wrong(path, number, f"prefers {labels[0]} to itself")
+    provenance = row.get("provenance") or {}
+    kind = str(provenance.get("kind", "human")) if isinstance(provenance, dict) else ""
+    if kind not in _KINDS:
+        raise _wrong(path, number, f"has a provenance that is none of {', '.join(_KINDS)}")
+    try:
+        documents = tuple(document_profile(d) for d in row.get("documents") or [])
+    except (AttributeError, TypeError, ValueError) as error:
+        raise _wrong(path, number, f"describes a document wrongly: {error}") from error
+    request = RoutingRequest(str(row["prompt"]).strip(), documents)
+    return PreferencePair(
+        request, StructureType(labels[0]), StructureType(labels[1]), kind, str(provenance.get("id", ""))
+    )
+
+
+def _key(request: RoutingRequest) -> str:
+    return json.dumps([request.question.casefold(), [document_dict(d) for d in request.documents]])
+
+
+def _wrong(path: Path, number: int, what: str) -> TrainingDataError:
+    return TrainingDataError(f"{path}, row {number}, {what}.", hint="Correct the row, or take it out.")
+
+
+def _cut(warnings: list[str]) -> list[str]:
+    more = len(warnings) - _SHOWN_WARNINGS
+    return [*warnings[:_SHOWN_WARNINGS], *([f"… and {more} more warnings."] if more > 0 else [])]
+
+
+def label_counts(pairs: Sequence[PreferencePair]) -> dict[StructureType, int]:
+    """Return how many pairs prefer each structure."""
+    counted = Counter(pair.chosen for pair in pairs)
+    return {structure: counted[structure] for structure in StructureType}

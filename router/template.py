@@ -1,0 +1,44 @@
+"""The text that a policy reads: the question and what the documents are about. One template trains and serves."""
+
+from __future__ import annotations
+
+import re
+
+from structrag.router.protocol import RoutingRequest
+from structrag.types import DocumentProfile
+
+VERSION = 1
+"""Stands in every artefact; one made for another template is refused."""
+_QUESTION_CHARACTERS = 600
+_TITLE_CHARACTERS = 60
+_MOST_DOCUMENTS = 4
+_NOTABLE_SHARE = 0.15
+# A tokenizer would take these words in a question for its own marks.
+_MARK = re.compile(r"\[(CLS|SEP|MASK|PAD|UNK|unused\d+)\]", re.IGNORECASE)
+
+
+def render(request: RoutingRequest) -> str:
+    """Return the prompt for a request: the question, then the documents' titles and shapes, if there are any."""
+    prompt = f"[CLS]{_shortened(_plain(request.question))}[SEP]"
+    if request.documents:
+        prompt += f"{'; '.join(_described(d) for d in request.documents[:_MOST_DOCUMENTS])}[SEP]"
+    return prompt
+
+
+def _shortened(question: str) -> str:
+    """Cut in the middle: what is asked stands at the start or at the end."""
+    if len(question) <= _QUESTION_CHARACTERS:
+        return question
+    half = _QUESTION_CHARACTERS // 2
+    return f"{question[:half]} … {question[-half:]}"
+
+
+def _described(document: DocumentProfile) -> str:
+    shares = {"rows": document.table_share, "headings": document.heading_share, "steps": document.step_share}
+    shapes = [name for name, share in shares.items() if share >= _NOTABLE_SHARE]
+    title = _plain(document.title)[:_TITLE_CHARACTERS]
+    return f"{title} ({', '.join(shapes) or 'prose'})"
+
+
+def _plain(text: str) -> str:
+    return _MARK.sub(r"\1", " ".join(text.split()))

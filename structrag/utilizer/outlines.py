@@ -1,0 +1,93 @@
+"""Lists that documents already hold: the headings below a heading, or the items under one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from structrag.models.chat import Prompt
+from structrag.session import Session
+from structrag.structures.catalogue import Catalogue, Member, Topic
+from structrag.types import Evidence
+from structrag.utilizer.reading import load_examples, load_prompt
+
+_OFFERED = 6
+_SHOWN_ENTRIES = 3
+_SHOWN_CHARACTERS = 50
+_FEWEST_ENTRIES = 2
+_NONE = "0"
+# "Kerb space: several people ..." and "Kerb space – several people ...": what stands before is the entry's name.
+_MARK = re.compile(r"^\s*(?:[-*•]|\d{1,3}[.)])\s+")
+_LEAD = re.compile(r"^(.{2,60}?)(?::| [-–—]) \S")
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A list that a document holds.
+
+    Attributes:
+        path: The titles from the document's down to the heading.
+        entries: The titles or items, in order, each with its evidence.
+    """
+
+    path: str
+    entries: tuple[tuple[str, Evidence], ...]
+
+    def render(self) -> str:
+        """Return the path and the first entries, as the model reads them."""
+        shown = "; ".join(title[:_SHOWN_CHARACTERS] for title, _ in self.entries[:_SHOWN_ENTRIES])
+        return f"{self.path}: {shown}{' …' if len(self.entries) > _SHOWN_ENTRIES else ''}"
+
+
+def outlines(catalogue: Catalogue) -> Iterator[Outline]:
+    """Yield every list of two or more entries, documents in order, top down."""
+    for document in catalogue.documents:
+        yield from _below(document, ())
+
+
+def _below(topic: Topic, above: tuple[str, ...]) -> Iterator[Outline]:
+    # A document's first heading often repeats its title.
+    path = above if above and above[-1] == topic.title else (*above, topic.title)
+    for entries in ([(child.title, child.evidence) for child in topic.children], _items(topic.members)):
+        if len(entries) >= _FEWEST_ENTRIES:
+            yield Outline(" > ".join(path), tuple(entries))
+    for child in topic.children:
+        yield from _below(child, path)
+
+
+def _items(members: Sequence[Member]) -> list[tuple[str, Evidence]]:
+    """The items of a list, each by its name if it has one; sentences of running text are none."""
+    items = []
+    for member in members:
+        text = _MARK.sub("", member.text)
+        lead = _LEAD.match(text)
+        if lead or _MARK.match(member.evidence.quote):
+            items.append((lead[1] if lead else text, member.evidence))
+    return items
+
+
+def choose_outline(question: str, catalogue: Catalogue, session: Session) -> Outline | None:
+    """Return the list that a question asks for, or ``None`` if the model finds none among the nearest.
+
+    Raises:
+        ModelOutputError: The model's reply is no number that was offered.
+        ModelError: The model does not answer.
+    """
+    found = list(outlines(catalogue))
+    if not found:
+        return None
+    rows = session.embedder.embed([question, *(outline.render() for outline in found)])
+    similarity = rows[1:] @ rows[0]
+    nearest = [found[i] for i in sorted(range(len(found)), key=lambda i: -float(similarity[i]))[:_OFFERED]]
+    lines = [f"[{number}] {outline.render()}" for number, outline in enumerate(nearest, 1)]
+    numbers = [str(number) for number in range(1, len(nearest) + 1)]
+    prompt = Prompt(
+        stage="catalogue.outline",
+        system=load_prompt("catalogue_outline"),
+        user="\n".join([*lines, f"Question: {question}"]),
+        examples=load_examples("catalogue_outline"),
+    )
+    shares = session.chat.choose(prompt, [*numbers, _NONE], session.meter)
+    best = max(shares, key=lambda number: shares[number])
+    return None if best == _NONE else nearest[int(best) - 1]

@@ -1,0 +1,316 @@
+"""Reasoning on a graph, with scripted replies: link after link, each answer put into the next."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from structrag.corpus.store import CorpusStore
+from structrag.models.embedding import Embedder, SentenceTransformerEmbedder
+from structrag.session import Session
+from structrag.structures.graph_parse import parse_facts
+from structrag.testing import ScriptedChatModel, scripted
+from structrag.types import SourceDocument
+from structrag.utilizer.finding import NOTHING_FOUND
+from structrag.utilizer.graph import GraphReasoner
+from structrag.utilizer.reading import load_prompt
+
+READ = load_prompt("read")
+READ_ALL = load_prompt("read_all")
+CONFIRM = load_prompt("confirm")
+PLAN = load_prompt("graph_plan")
+PLAN_AGAIN = load_prompt("graph_plan_again")
+NOTHING = {"item": 0, "answer": ""}
+
+MakeSession = Callable[..., tuple[Session, ScriptedChatModel]]
+
+
+@pytest.fixture
+def make_session(embedder: SentenceTransformerEmbedder) -> MakeSession:
+    def make(script: dict[str, Any], used: Embedder = embedder) -> tuple[Session, ScriptedChatModel]:
+        chat, model = scripted({**script, CONFIRM: script.get(CONFIRM, {"yes": 1.0})})
+        return Session(chat, used, CorpusStore.open(None)), model
+
+    return make
+
+
+class Indifferent:
+    """An embedder to which all texts are equally near."""
+
+    name = "indifferent"
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return np.ones((len(texts), 1), dtype=np.float32)
+
+
+def document(text: str, title: str = "Notes", document_id: str = "notes") -> SourceDocument:
+    return SourceDocument(document_id, title, text, "hash")
+
+
+def listed(prompt: str) -> dict[int, str]:
+    """Return the numbered items of a prompt that reads."""
+    return {int(number): text for number, text in re.findall(r"^\[(\d+)\] (.*)$", prompt, re.MULTILINE)}
+
+
+def asked_of(model: ScriptedChatModel, instruction: str) -> list[str]:
+    """Return the questions that were asked with an instruction, in order."""
+    return [p[p.rindex("Question: ") + 10 :].split("\n")[0] for p in model.prompts if p.startswith(instruction)]
+
+
+def item_with(fragment: str, pattern: str) -> Callable[[str], dict[str, Any]]:
+    """Return a model that reads: it finds the item that holds the fragment, and in it the pattern."""
+
+    def answer(prompt: str) -> dict[str, Any]:
+        for number, text in listed(prompt).items():
+            found = re.search(pattern, text)
+            if fragment in text and found:
+                return {"item": number, "answer": found[0]}
+        return NOTHING
+
+    return answer
+
+
+def trace(session: Session, name: str) -> list[str]:
+    return [step.detail for step in session.trace if step.name == name]
+
+
+BOG = [
+    document("Pim Dahl was supervised by Katrin Moor. He likes rain.", "Thesis", "thesis"),
+    document("Prof. Moor leads the Wet Ground Lab. The lab has 12 members.", "Labs", "labs"),
+    document("The Wet Ground Lab is paid by the Heron Fund. Ann Lee bakes bread in Oslo.", "Money", "money"),
+]
+QUESTION = "Which lab is led by the supervisor of Pim Dahl?"
+LINKS = ("Who supervised Pim Dahl?", "Which lab is led by #1?")
+SUPERVISOR = item_with("supervised", "Katrin Moor")
+LAB = item_with("leads", "Wet Ground Lab")
+
+
+def plan(*questions: str, ask: str = "name") -> dict[str, Any]:
+    return {"questions": list(questions), "ask": ask}
+
+
+class TestLinks:
+    def test_each_answer_is_put_into_the_next_link_and_every_link_is_cited(self, make_session: MakeSession) -> None:
+        session, model = make_session({PLAN: plan(*LINKS), READ: [SUPERVISOR, LAB]})
+        finding = GraphReasoner().reason(QUESTION, parse_facts(BOG), session)
+        assert finding.values == ("Wet Ground Lab",)
+        assert [e.quote for e in finding.evidence] == [
+            "Prof. Moor leads the Wet Ground Lab.",
+            "Pim Dahl was supervised by Katrin Moor.",
+        ]
+        assert asked_of(model, PLAN) == [QUESTION]
+        assert asked_of(model, READ) == ["Who supervised Pim Dahl?", "Which lab is led by Katrin Moor?"]
+        # What leads to the answer is not confirmed, the answer is.
+        assert asked_of(model, CONFIRM) == ["Which lab is led by Katrin Moor?"]
+        assert len(model.prompts) == 4
+        assert trace(session, "plan") == [f"name: {' → '.join(LINKS)}"]
+        (path,) = trace(session, "path")
+        assert path.index("Pim Dahl") < path.index("Katrin Moor") < path.rindex("Wet Ground Lab")
+
+    def test_a_link_may_use_the_answers_of_several(self, make_session: MakeSession) -> None:
+        links = (*LINKS, "Does #2 of #1 belong to the Heron Fund, and #2 alone?")
+        script = {PLAN: plan(*links, ask="yes/no"), READ: [SUPERVISOR, LAB, {"item": 1, "answer": "no"}]}
+        session, model = make_session(script)
+        finding = GraphReasoner().reason(QUESTION, parse_facts(BOG), session)
+        assert finding.values == ("no",)
+        filled = "Does Wet Ground Lab of Katrin Moor belong to the Heron Fund, and Wet Ground Lab alone?"
+        assert asked_of(model, READ)[2] == filled
+
+    def test_a_link_that_nothing_answers_ends_it(self, make_session: MakeSession) -> None:
+        links = (*LINKS, "Who pays #2?")
+        session, model = make_session({PLAN: plan(*links), READ: [SUPERVISOR, NOTHING]})
+        assert GraphReasoner().reason(QUESTION, parse_facts(BOG), session) is NOTHING_FOUND
+        assert trace(session, "link") == ["nothing answers: Which lab is led by Katrin Moor?"]
+        assert len(asked_of(model, READ)) == 2
+
+    def test_what_only_repeats_the_link_answers_nothing(self, make_session: MakeSession) -> None:
+        session, model = make_session({PLAN: plan(*LINKS), READ: [item_with("supervised", "Pim Dahl")]})
+        assert GraphReasoner().reason(QUESTION, parse_facts(BOG), session) is NOTHING_FOUND
+        assert len(asked_of(model, READ)) == 1
+
+    def test_an_answer_that_the_model_does_not_confirm_is_not_used(self, make_session: MakeSession) -> None:
+        script = {PLAN: plan(*LINKS), READ: [SUPERVISOR, LAB], CONFIRM: {"no": 0.9, "yes": 0.1}}
+        session, model = make_session(script)
+        assert GraphReasoner().reason(QUESTION, parse_facts(BOG), session) is NOTHING_FOUND
+        assert len(asked_of(model, CONFIRM)) == 1
+
+    def test_what_is_on_no_edge_is_not_used(self, make_session: MakeSession) -> None:
+        invented = {"item": 1, "answer": "Institute of Bog Research"}
+        for replies in ([invented, invented], [SUPERVISOR, invented, invented]):
+            session, _ = make_session({PLAN: plan(*LINKS), READ: replies})
+            assert not GraphReasoner().reason(QUESTION, parse_facts(BOG), session).found
+            assert trace(session, "verify")
+            assert replies == []
+
+    def test_another_name_in_the_document_is_another_answer(self, make_session: MakeSession) -> None:
+        for lab in ("Wet Ground Lab", "Dry Sand Lab"):
+            read = [SUPERVISOR, item_with("leads", r"(?:Wet|Dry) \w+ Lab")]
+            session, _ = make_session({PLAN: plan(*LINKS), READ: read})
+            documents = [document(d.text.replace("Wet Ground Lab", lab), d.title, d.id) for d in BOG]
+            assert GraphReasoner().reason(QUESTION, parse_facts(documents), session).values == (lab,)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "Ann knows Bo. Bo knows Cy. Cy knows Ann. Ann knows Ann.",
+            " ".join(f"Hub knows Spoke {n}." for n in range(40)),
+            "Ann knows Bo. Cy knows Di. Ed knows Flo.",
+            "| A | B |\n|---|---|\n| Ann | Ann |\n| Bo | Ann |\n",
+        ],
+        ids=["cycle", "hub", "parts", "loop"],
+    )
+    def test_cycles_hubs_and_parts_do_no_harm(self, make_session: MakeSession, text: str) -> None:
+        def somebody_else(prompt: str) -> dict[str, Any]:
+            link = prompt[prompt.rindex("Question: ") :]
+            named = [
+                (n, name) for n, told in listed(prompt).items() for name in re.findall(r"Spoke \d+|[A-Z]\w+", told)
+            ]
+            number, name = next((n, name) for n, name in named if name not in link and name != "Notes")
+            return {"item": number, "answer": name}
+
+        script = {PLAN: plan("Whom does Ann know?", *(f"Whom does #{n} know?" for n in (1, 2, 3))), READ: somebody_else}
+        session, model = make_session(script)
+        finding = GraphReasoner().reason(
+            "Who is known by whom Ann knows, and Hub, and Ed?", parse_facts([document(text)]), session
+        )
+        assert finding.found
+        assert all(text[e.span.start : e.span.end] == e.quote for e in finding.evidence)
+        assert len(asked_of(model, READ)) == 4
+        assert all(0 < len(listed(prompt)) <= 6 for prompt in model.prompts if prompt.startswith(READ))
+
+
+class TestPlan:
+    UNUSABLE = (
+        pytest.param(plan("Who is #1?", "Which lab is led by #1?"), id="needs itself"),
+        pytest.param(plan("Which lab is led by #1?"), id="needs an answer and has no link before it"),
+        pytest.param(plan("Who supervised Pim Dahl?", "Who pays #2?", "Who is #1?"), id="needs its own answer"),
+        pytest.param(plan("Who supervised Pim Dahl?", "Who pays #3?", "Who is #2?"), id="needs a later one"),
+        pytest.param(plan(QUESTION, "Where was #1 built?"), id="begins with all of the question"),
+    )
+
+    @pytest.mark.parametrize("bad", UNUSABLE)
+    def test_links_out_of_order_are_asked_for_again(self, make_session: MakeSession, bad: dict[str, Any]) -> None:
+        session, model = make_session({PLAN: [bad, plan(*LINKS)], READ: [SUPERVISOR, LAB]})
+        assert GraphReasoner().reason(QUESTION, parse_facts(BOG), session).values == ("Wet Ground Lab",)
+        first, again = (p for p in model.prompts if p.startswith(PLAN))
+        assert first.endswith(f"Question: {QUESTION}")
+        assert again == "\n".join([first, json.dumps(bad), PLAN_AGAIN])
+        assert trace(session, "plan") == [f"name: {' → '.join(LINKS)}"]
+
+    @pytest.mark.parametrize("bad", UNUSABLE)
+    def test_it_is_asked_again_only_once_then_the_whole_question_is_read(
+        self, make_session: MakeSession, bad: dict[str, Any]
+    ) -> None:
+        plans = [bad, bad, plan(*LINKS)]
+        session, model = make_session({PLAN: plans, READ: [LAB]})
+        finding = GraphReasoner().reason(QUESTION, parse_facts(BOG), session)
+        assert finding.values == ("Wet Ground Lab",)
+        assert asked_of(model, READ) == [QUESTION]
+        assert trace(session, "plan") == [f"name: {QUESTION}"]
+        assert plans == [plan(*LINKS)]
+
+    def test_a_plan_in_order_is_asked_for_once(self, make_session: MakeSession) -> None:
+        session, model = make_session({PLAN: [plan(*LINKS)], READ: [SUPERVISOR, LAB]})
+        GraphReasoner().reason(QUESTION, parse_facts(BOG), session)
+        assert asked_of(model, PLAN) == [QUESTION]
+
+
+class TestReading:
+    """Which statements are shown for a link."""
+
+    def shown(
+        self, question: str, documents: Sequence[SourceDocument], made: tuple[Session, ScriptedChatModel]
+    ) -> list[str]:
+        session, model = made
+        GraphReasoner().reason(question, parse_facts(documents), session)
+        return list(listed(next(p for p in model.prompts if p.startswith(READ))).values())
+
+    def test_what_is_named_by_any_form_of_its_name_comes_first(self, make_session: MakeSession) -> None:
+        for question in ("What has K. Moor?", "what has katrin moor?", "what has katrin moors lab?"):
+            made = make_session({PLAN: plan(question, "Who pays #1?"), READ: NOTHING}, Indifferent())
+            asked = f"{question} And who pays that?"
+            shown = self.shown(asked, [document("Bo left Alder. Cy left Birk."), *BOG[::-1]], made)
+            assert set(shown[:3]) == {
+                "Labs: Prof. Moor leads the Wet Ground Lab.",
+                "Labs: The lab has 12 members.",
+                "Thesis: Pim Dahl was supervised by Katrin Moor.",
+            }
+            assert shown[3:] == [
+                "Notes: Bo left Alder.",
+                "Notes: Cy left Birk.",
+                "Money: The Wet Ground Lab is paid by the Heron Fund.",
+            ]
+
+    @pytest.mark.parametrize(("links", "is_shown"), [((QUESTION,), True), (LINKS, False)])
+    def test_a_question_that_was_not_split_is_read_with_what_its_nearest_statements_lead_to(
+        self, make_session: MakeSession, links: tuple[str, ...], *, is_shown: bool
+    ) -> None:
+        made = make_session({PLAN: plan(*links), READ: NOTHING}, Indifferent())
+        crowd = document(" ".join(f"Guest {n} met Host {n} at noon." for n in range(12)), "Fair", "fair")
+        shown = self.shown(QUESTION, [crowd, *BOG], made)
+        assert "Thesis: Pim Dahl was supervised by Katrin Moor." in shown[:2]
+        assert ("Labs: Prof. Moor leads the Wet Ground Lab." in shown) is is_shown
+
+    def test_no_name_in_the_question_reads_what_is_nearest(self, make_session: MakeSession) -> None:
+        session, _ = make_session({PLAN: plan("who makes bread?"), READ: item_with("bread", "Ann Lee")})
+        crowd = document(" ".join(f"Guest {n} met Host {n} at noon." for n in range(30)), "Fair", "fair")
+        finding = GraphReasoner().reason("who makes bread?", parse_facts([crowd, *BOG]), session)
+        assert finding.values == ("Ann Lee",)
+
+    def test_being_named_is_not_everything(self, make_session: MakeSession) -> None:
+        # Nine statements touch Ann, but what is asked stands in the one that does not.
+        text = (
+            " ".join(f"Ann passed Gate {n} of the Oslo fair." for n in range(9))
+            + " The Mill bakes the rye Bread for sale."
+        )
+        session, _ = make_session(
+            {PLAN: plan("who bakes the rye bread that Ann eats?"), READ: item_with("bakes", "Mill")}
+        )
+        question = "who bakes the rye bread that Ann eats?"
+        assert GraphReasoner().reason(question, parse_facts([document(text)]), session).values == ("Mill",)
+
+    def test_one_statement_is_shown_once(self, make_session: MakeSession) -> None:
+        made = make_session({PLAN: plan("Who met?"), READ: NOTHING})
+        text = "Ann, Bo, Cy, Di, Ed and Flo met. Ann met Bo."
+        shown = self.shown("Who met?", [document(text)], made)
+        assert sorted(shown) == ["Notes: Ann met Bo.", "Notes: Ann, Bo, Cy, Di, Ed and Flo met."]
+
+
+class TestLists:
+    STAFF = document("Ann works at Alder. Bo works at Alder. Cy left Birk. Di Holm owns Alder.")
+    LINKS = ("Which firm does Di Holm own?", "Who works at #1?")
+
+    def everybody(self, prompt: str) -> dict[str, Any]:
+        found = {n: re.search(r"\b(?:Ann|Bo)\b(?= works)", item) for n, item in listed(prompt).items()}
+        picked = [{"item": n, "answer": name[0]} for n, name in found.items() if name]
+        return {"answers": sorted(picked, key=lambda p: str(p["answer"])) + [{"item": 1, "answer": "Zoltan Kiss"}]}
+
+    @pytest.mark.parametrize(
+        ("ask", "values", "text"), [("list", ("Ann", "Bo"), "Ann; Bo"), ("count", ("2",), "2: Ann; Bo")]
+    )
+    def test_lists_and_counts(self, make_session: MakeSession, ask: str, values: tuple[str, ...], text: str) -> None:
+        question = "Who works at the firm that Di Holm owns?"
+        script = {PLAN: plan(*self.LINKS, ask=ask), READ: item_with("owns", "Alder"), READ_ALL: self.everybody}
+        session, model = make_session(script)
+        finding = GraphReasoner().reason(question, parse_facts([self.STAFF]), session)
+        assert (finding.values, finding.text) == (values, text)
+        # The way to the list is cited after what stands on it.
+        quotes = ["Ann works at Alder.", "Bo works at Alder.", "Di Holm owns Alder."]
+        assert [e.quote for e in finding.evidence] == quotes
+        assert asked_of(model, READ_ALL) == ["Who works at Alder?"]
+
+    def test_more_is_read_for_a_list_than_for_a_name(self, make_session: MakeSession) -> None:
+        staff = document(" ".join(f"Worker {n} works at Alder." for n in range(30)))
+        session, model = make_session({PLAN: plan("Who works at Alder?", ask="list"), READ_ALL: {"answers": []}})
+        GraphReasoner().reason("Who works at Alder?", parse_facts([staff]), session)
+        assert len(listed(model.prompts[-1])) == 12
+
+    def test_an_empty_list_is_nothing_found(self, make_session: MakeSession) -> None:
+        session, _ = make_session({PLAN: plan("Who works at Alder?", ask="count"), READ_ALL: {"answers": []}})
+        assert GraphReasoner().reason("How many work at Alder?", parse_facts(BOG), session) is NOTHING_FOUND
