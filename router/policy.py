@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
-from transformers import AutoModel, AutoTokenizer, BertConfig, PreTrainedModel
+from transformers import AutoModel, AutoTokenizer, BertConfig, GenerationConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput, CausalLMOutput
 
 from structrag.types import StructureType
@@ -53,10 +53,11 @@ class EncoderPolicy(PreTrainedModel):
 
     config_class = BertConfig
     base_model_prefix = "pooled"
-    _no_split_modules: list[str] = []  # noqa: RUF012 - transformers declares it so
+    _supports_sdpa = True
 
     def __init__(self, config: BertConfig, encoder: nn.Module, tokenizer: PreTrainedTokenizerBase) -> None:
         super().__init__(config)
+        self.generation_config = GenerationConfig()  # trl writes the padding token into it
         self._labels = [tokenizer.convert_tokens_to_ids(LABEL_TOKENS[s]) for s in StructureType]
         end = tokenizer.convert_tokens_to_ids(END_TOKEN)
         self.pooled = _PooledEncoder(encoder, self._labels)

@@ -36,7 +36,7 @@ _YES_NO = re.compile(
 )
 _YES_OR_NO = {"yes": "yes", "so": "yes", "no": "no", "not": "no"}
 _BULLET = re.compile(r"^[-*•]\s+([^:\n]{2,90}):\s+(.+)$", re.DOTALL)
-_CONDITION = re.compile(r"^(?:if|unless)\s+([^,]{3,120}),\s*(.+)$", re.IGNORECASE | re.DOTALL)
+_CONDITION = re.compile(r"^(?:if\s+|(?=unless\s))([^,]{3,120}),\s*(.+)$", re.IGNORECASE | re.DOTALL)
 _JUMP_WHEN = re.compile(
     r"^(?:.*[.?!]\s+)?((?:on|when|for|at|above|below|from|under|over|without|in)\s.{3,120}),\s*((?:go|continue|skip|return)\b.+)$",
     re.IGNORECASE | re.DOTALL,
@@ -186,7 +186,9 @@ def _prose(document: SourceDocument) -> list[Procedure]:
     for number, (start, end) in enumerate(spans, 1):
         text = document.text[start:end]
         # Sentences have no numbers of their own that another could send the reader to.
-        conditions = tuple(branch for branch in _within(parse_branches(text), ()) if branch.condition)
+        # A yes or a no answers a check in the sentence before, which is another step here.
+        found = _within(parse_branches(text), ())
+        conditions = tuple(branch for branch in found if branch.condition not in ("", "yes", "no"))
         steps.append(Step(str(number), text, _evidence(document, start, end), conditions))
     return [Procedure(document.id, document.title, tuple(steps))] if steps else []
 

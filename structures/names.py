@@ -11,6 +11,8 @@ _NAME = re.compile(
     rf"\b[A-Z]+-\d+\b|\b[A-Z]\w+ of (?:the )?{_WORD}(?:[ \t]+{_WORD})*"
     rf"|\b{_WORD}(?:[ \t]+(?:(?:van|von|de|der|la|le|&)[ \t]+)?{_WORD})*(?:[ \t]+\d+[A-Za-z]?\b)?"
 )
+_LONG_NAME = 6
+"""Characters from which a name with an ``s`` after it is hardly another word, as "Ha" and "has" are."""
 _TITLES = frozenset({"dr", "prof", "professor", "mr", "mrs", "ms", "sir", "dame", "councillor", "cllr"})
 _COMMON = frozenset(
     "a an and as at after all also any because before both but by during each for from he her here his how i if "
@@ -83,7 +85,8 @@ def mentions(text: str, names: Iterable[str]) -> Iterator[str]:
     for name in sorted(names, key=len, reverse=True):
         words = " ".join(_words(name))
         # "signe aurdals lab": people leave the apostrophe of a possessive out.
-        if words and (f" {words} " in folded or f" {words}s " in folded):
+        is_long = len(words) >= _LONG_NAME
+        if words and (f" {words} " in folded or (is_long and f" {words}s " in folded)):
             yield name
 
 

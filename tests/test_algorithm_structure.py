@@ -295,3 +295,15 @@ class TestBuilding:
         (only,) = built.to_dict()["procedures"]
         assert only["steps"][0]["branches"] == [{"condition": "yes", "target": "2", "outcome": "go to 2."}]
         assert len(built.evidence()) == 3
+
+
+def test_unless_is_kept_with_its_condition() -> None:
+    (branch,) = parse_branches("Unless it is below 0 °C, paint the wall.")
+    assert (branch.condition, branch.outcome) == ("Unless it is below 0 °C", "paint the wall.")
+
+
+def test_a_yes_or_no_in_prose_answers_no_check_of_its_own_sentence() -> None:
+    text = "Is it hot? If yes, cool it. If no, heat it. If it smokes, run."
+    (procedure,) = parse_procedures(document(text))
+    assert not procedure.is_decision_tree
+    assert [b.condition for step in procedure.steps for b in step.branches] == ["it smokes"]

@@ -178,12 +178,28 @@ class TestRepeating:
         assert "repeats the question" in trace(session, "verify")[0]
         assert len(model.prompts) == 1
 
+    def test_a_yes_from_a_text_about_something_else_is_none(self, make_session: MakeSession) -> None:
+        reply = {"item": 2, "answer": "yes"}
+        session, _ = make_session({READ: [reply, reply]})
+        assert read("Did it rain in Oslo?", self.ITEMS, session, stage="test") is NOTHING_FOUND
+
     @pytest.mark.parametrize(
         ("question", "answer"),
         [
             ("Is the roof wet?", "yes"),
-            ("Is it wet, yes or no?", "No."),
-            ("Say yes if the roof is wet.", "Yes"),
+            ("Is the roof wet, or is it dry?", "No."),
+            ("Did Alder, which has EUR, make 412?", "Yes, it did."),
+        ],
+    )
+    def test_a_yes_or_no_from_a_text_about_what_is_asked_is_one(
+        self, make_session: MakeSession, question: str, answer: str
+    ) -> None:
+        session, _ = make_session({READ: [{"item": 1 if "412" in question else 2, "answer": answer}]})
+        assert read(question, self.ITEMS, session, stage="test").values == (answer,)
+
+    @pytest.mark.parametrize(
+        ("question", "answer"),
+        [
             ("Is the cellar dry or wet?", "dry"),
             ("Cellar: wet OR dry?", "dry"),
             ("What did Alder make?", "Alder made 412"),
@@ -365,14 +381,19 @@ class TestExcerpts:
     @given(st.lists(PIECES, min_size=1, max_size=14).map("\n".join), st.integers(0, 20), st.integers(0, 99))
     def test_excerpts_are_exact_and_nothing_is_left_out(self, text: str, start: int, pick: int) -> None:
         def any_of_them(prompt: str) -> dict[str, Any]:
-            return {"item": 1 + pick % len(listed(prompt)), "answer": "yes"}
+            number = 1 + pick % len(listed(prompt))
+            return {"item": number, "answer": " ".join(listed(prompt)[number].removeprefix("T:").split()[:20])[:300]}
 
         session, model = indifferent(any_of_them)
-        finding = ChunkReasoner().reason("Is it so?", ChunkSet((passage(text, start=start),)), session)
+        finding = ChunkReasoner().reason("Say yes or no?", ChunkSet((passage(text, start=start),)), session)
         shown = [each.removeprefix("T:").strip() for each in listed(model.prompts[0]).values()]
         # Nothing of the question stands in the text, so the excerpts come in its order.
         read_words = " ".join(shown).split()
         assert read_words == text.split() if len(shown) < 7 else read_words == text.split()[: len(read_words)]
+        if not finding.found:
+            # There is nothing to copy, or a single word is too long for an answer.
+            assert max(map(len, shown[pick % len(shown)].split()), default=0) in (0, 400)
+            return
         (cited,) = finding.evidence
         assert cited.span.document_id == "alder"
         assert text[cited.span.start - start : cited.span.end - start] == cited.quote

@@ -12,6 +12,7 @@ from structrag.corpus.list_items import item_mark
 _ATX = re.compile(r" {0,3}(#{1,6})(?=[ \t]|$)")
 _UNDERLINE = re.compile(r" {0,3}(=+|-{2,})[ \t]*$")
 _LONGEST_PLAIN_HEADING = 60
+_FEWEST_CAPITALS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,10 @@ def _is_plain_heading(lines: Sequence[Line], i: int) -> bool:
 
 def _may_follow(title: str, below: Line) -> bool:
     """Whether a line can stand right below a plain heading: a blank one, or text below a heading in capitals."""
-    return below.is_blank or (title.isupper() and not below.text.isupper() and any(c.islower() for c in below.text))
+    if below.is_blank:
+        return True
+    is_capitals = title.isupper() and title[-1] not in ".?" and not title[0].isdigit()
+    return is_capitals and sum(map(str.isalpha, title)) >= _FEWEST_CAPITALS and any(c.islower() for c in below.text)
 
 
 def _is_prose(line: Line) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from structrag.corpus.markup import split_sentences
@@ -22,6 +23,7 @@ _OPERATIONS = ("after", "before", "situation", "detail")
 _READ_STEPS = 3
 _READ_PREREQUISITES = 5
 _MOST_CONDITIONS = 8
+_ONLY_A_JUMP = re.compile(r"(?:then\s+)?(?:go|continue|skip|return|proceed|jump|move)\b.{0,30}$", re.IGNORECASE)
 
 
 class AlgorithmReasoner:
@@ -96,10 +98,12 @@ def _conditions(steps: list[Step]) -> list[tuple[Step, Branch]]:
 
 def _met(question: str, steps: list[Step], procedure: Procedure, session: Session) -> Finding | None:
     """What is to be done under the condition that the situation meets, or ``None`` if it meets none of those near."""
-    offered = _conditions(steps)
-    for step, branch in offered:
-        if compare(question, branch.condition, session):
-            return _done(step, branch, procedure)
+    near = _conditions(steps)
+    compared = [compare(question, branch.condition, session) for _, branch in near]
+    holding = [each for each, holds in zip(near, compared, strict=True) if holds]
+    if len(holding) == 1:
+        return _done(*holding[0], procedure)
+    offered = holding or [each for each, holds in zip(near, compared, strict=True) if holds is None]
     if not offered:
         return None
     letters = {chr(ord("a") + i): branch for i, branch in enumerate(offered)}
@@ -110,7 +114,8 @@ def _met(question: str, steps: list[Step], procedure: Procedure, session: Sessio
 
 
 def _done(step: Step, branch: Branch, procedure: Procedure) -> Finding:
-    outcome = branch.outcome or procedure.step(branch.target or step.number).text
+    says_more = branch.outcome and not _ONLY_A_JUMP.match(branch.outcome)
+    outcome = branch.outcome if says_more else procedure.step(branch.target or step.number).text
     return Finding(outcome, (outcome,), (step.evidence,))
 
 

@@ -79,7 +79,7 @@ def _plan(question: str, session: Session) -> _Plan:
         system=load_prompt("graph_plan"),
         user=f"Question: {question}",
         schema=_SCHEMA,
-        max_tokens=160,
+        max_tokens=300,
         examples=load_examples("graph_plan"),
     )
     reply = session.ask(prompt)
@@ -157,8 +157,9 @@ def _items(
     chosen = order[:limit]
     if further:
         nodes = [n for s in order[:_BRIDGES] for n in (statements[s].head, statements[s].tail)]
-        beyond = _statements_at(graph, nodes).difference(chosen)
-        chosen = [*order[: limit - _BRIDGES], *sorted(beyond, key=lambda s: -nearness[s])[: 2 * _BRIDGES]]
+        near = order[: limit - _BRIDGES]
+        beyond = sorted(_statements_at(graph, nodes).difference(near), key=lambda s: -nearness[s])[: 2 * _BRIDGES]
+        chosen = list(dict.fromkeys([*near, *beyond, *order]))[: max(limit, len(near) + len(beyond))]
     return [(statement[:_STATEMENT_CHARACTERS], statements[statement].evidence) for statement in chosen]
 
 
@@ -174,7 +175,7 @@ def _path(graph: KnowledgeGraph, starts: list[str], answer: str) -> list[Fact]:
     undirected = graph.network.to_undirected(as_view=True)
     for start in starts:
         for end in ends:
-            if start != end and nx.has_path(undirected, start, end):
+            if start != end and {start, end} <= set(undirected) and nx.has_path(undirected, start, end):
                 nodes = nx.shortest_path(undirected, start, end)
                 pairs = itertools.pairwise(nodes)
                 return [next(f for f in graph.facts_at(a) if b in (f.head, f.tail)) for a, b in pairs]

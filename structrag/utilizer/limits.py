@@ -13,7 +13,7 @@ from structrag.utilizer.reading import load_examples, load_prompt
 
 _LIMIT = re.compile(
     r"\b(?P<how>more than|greater than|higher than|above|over|at least|less than|lower than|below|under|at most)\s+"
-    r"(?P<number>[-−]?\d[\d,]*(?:\.\d+)?)",
+    r"(?P<number>[-−–]?\d[\d,]*(?:\.\d+)?)",
     re.IGNORECASE,
 )
 _HOW: dict[str, Callable[[float, float], bool]] = {
@@ -29,7 +29,7 @@ _HOW: dict[str, Callable[[float, float], bool]] = {
     "under": operator.lt,
     "at most": operator.le,
 }
-_NUMBER = re.compile(r"(?<![\w.])[-−]?\d[\d,]*(?:\.\d+)?")
+_NUMBER = re.compile(r"(?<![\w.])[-−–]?\d[\d,]*(?:\.\d+)?")
 _SCHEMA = {
     "type": "object",
     "properties": {"reading": {"type": ["number", "null"]}},
@@ -51,8 +51,8 @@ class Limit:
 
 
 def find_limit(check: str) -> Limit | None:
-    """Return the only limit that a check names, or ``None``."""
-    found = list(_LIMIT.finditer(check))
+    """Return the only limit that a check names, or ``None``; also where it says when something is *not* so."""
+    found = [] if re.match(r"unless\b", check, re.IGNORECASE) else list(_LIMIT.finditer(check))
     return Limit(found[0]["how"].lower(), _number(found[0]["number"])) if len(found) == 1 else None
 
 
@@ -85,4 +85,4 @@ def compare(situation: str, check: str, session: Session) -> bool | None:
 
 
 def _number(text: str) -> float:
-    return float(text.replace(",", "").replace("−", "-"))
+    return float(text.replace(",", "").replace("−", "-").replace("–", "-"))

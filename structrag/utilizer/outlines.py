@@ -16,9 +16,11 @@ _OFFERED = 6
 _SHOWN_ENTRIES = 3
 _SHOWN_CHARACTERS = 50
 _FEWEST_ENTRIES = 2
+_LIST_SHARE = 0.7
+"""Of a section's sentences must begin with a name, if it has no bullets: running text has a colon here and there."""
 _NONE = "0"
 # "Kerb space: several people ..." and "Kerb space – several people ...": what stands before is the entry's name.
-_MARK = re.compile(r"^\s*(?:[-*•]|\d{1,3}[.)])\s+")
+_MARK = re.compile(r"^\s*(?:[-+*•]|\d{1,3}[.)])\s+")
 _LEAD = re.compile(r"^(.{2,60}?)(?::| [-–—]) \S")
 
 
@@ -58,12 +60,15 @@ def _below(topic: Topic, above: tuple[str, ...]) -> Iterator[Outline]:
 
 def _items(members: Sequence[Member]) -> list[tuple[str, Evidence]]:
     """The items of a list, each by its name if it has one; sentences of running text are none."""
+    marked = [member for member in members if _MARK.match(member.evidence.quote)]
+    named = [member for member in members if _LEAD.match(member.text)]
+    if len(marked) < _FEWEST_ENTRIES and len(named) < _LIST_SHARE * len(members):
+        return []
     items = []
-    for member in members:
+    for member in marked if len(marked) >= _FEWEST_ENTRIES else named:
         text = _MARK.sub("", member.text)
         lead = _LEAD.match(text)
-        if lead or _MARK.match(member.evidence.quote):
-            items.append((lead[1] if lead else text, member.evidence))
+        items.append((lead[1] if lead else text, member.evidence))
     return items
 
 

@@ -20,9 +20,13 @@ _ANSWER_CHARACTERS = 300
 _MOST_ANSWERS = 20
 _CONFIRM_CHARACTERS = 800
 _CONFIRMED_FROM = 0.5
+_ABOUT_FROM = 0.5
+_YES_NO = re.compile(r"(?:yes|no)(?:,.*|[.!]*)$", re.IGNORECASE)
 _ASKS_WHAT = re.compile(
-    r"(?:what|which|who|whom|whose|when|where|why|how)\b|.*[,;:.–-]\s*(?:what|which|who|when|where|how)\b",
-    re.IGNORECASE,
+    r"(?:what|which|who|whom|whose|when|where|why|how)\b|.*[,;:–-]\s*(?:what|which|who|when|where|how)\b", re.IGNORECASE
+)
+_ASKS_WHETHER = re.compile(
+    r"(?:do|does|did|is|are|was|were|has|have|had|can|could|may|might|must|should|shall|will|would)\b", re.IGNORECASE
 )
 
 
@@ -144,7 +148,7 @@ def _repeats(answer: str, question: str) -> bool:
 
 
 def _is_yes_no(answer: str) -> bool:
-    return answer.lower().strip(" .") in ("yes", "no")
+    return bool(_YES_NO.match(answer.strip()))
 
 
 def _confirmed(question: str, answer: str, evidence: Evidence, session: Session) -> bool:
@@ -157,11 +161,13 @@ def _confirmed(question: str, answer: str, evidence: Evidence, session: Session)
 
 def _supporting(answer: str, number: int, items: Sequence[tuple[str, Evidence]], question: str) -> Evidence | None:
     """The item of that number if the answer follows from it; else another from which it does: numbers get mixed up."""
-    if _is_yes_no(answer) and _ASKS_WHAT.match(question):
+    is_yes_no = _is_yes_no(answer)
+    if is_yes_no and _ASKS_WHAT.match(question) and not _ASKS_WHETHER.match(question):
         return None
     others = [item for other, item in enumerate(items, 1) if other != number]
     for text, evidence in [items[number - 1], *others]:
-        if follows_from(answer, text):
+        # A yes or a no has no words to be found again, so the text must be about what is asked.
+        if support(question, text) >= _ABOUT_FROM if is_yes_no else follows_from(answer, text):
             return evidence
     return None
 

@@ -1,0 +1,212 @@
+"""Training the policy by TRL: a supervised start on the preferred labels, then DPO on the preference pairs.
+
+Rafailov et al. 2023 (arXiv 2305.18290) for DPO; the trainers are TRL's own, unmodified. Needs the ``train`` extra.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from datasets import Dataset
+from transformers import TrainerCallback
+from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
+
+from structrag.router.policy import LABEL_TOKENS, MAX_TOKENS, EncoderPolicy, load_policy
+from structrag.router.preferences import PreferencePair
+from structrag.router.template import render
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase, TrainerControl, TrainerState, TrainingArguments
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSettings:
+    """How the policy is trained.
+
+    Attributes:
+        rank: Of the LoRA layers.
+        sft_epochs: Passes over the preferred labels; 0 for none.
+        dpo_epochs: Passes over the pairs; 0 for none.
+        body_rate: Learning rate of the LoRA layers.
+        head_rate: Learning rate of the head.
+        dpo_share: By what both rates are multiplied for DPO.
+        beta: DPO's; the smaller, the further the policy may go from its start.
+        batch: Rows a step.
+        seed: For the order and the dropout.
+    """
+
+    rank: int = 16
+    sft_epochs: int = 3
+    dpo_epochs: int = 1
+    body_rate: float = 1e-3
+    head_rate: float = 5e-3
+    dpo_share: float = 0.2
+    beta: float = 0.5
+    batch: int = 32
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingStep:
+    """How far a training is.
+
+    Attributes:
+        stage: ``sft`` or ``dpo``.
+        margin: DPO's reward margin; ``None`` in the supervised stage.
+        seconds_left: Estimated from the steps so far.
+    """
+
+    stage: str
+    step: int
+    steps: int
+    loss: float
+    margin: float | None
+    seconds_left: float
+
+
+StepListener = Callable[[TrainingStep], None]
+
+
+def train_policy(
+    pairs: Sequence[PreferencePair],
+    base: Path,
+    work: Path,
+    settings: TrainingSettings,
+    listener: StepListener = lambda step: None,
+) -> tuple[EncoderPolicy, PreTrainedTokenizerBase]:
+    """Train a fresh policy on the encoder at ``base``.
+
+    Args:
+        pairs: What is preferred to what.
+        base: The encoder's folder.
+        work: For checkpoints: a training that was interrupted goes on from the last one.
+        settings: How.
+        listener: Told every few steps.
+
+    Returns:
+        The policy, in evaluation mode, and its tokenizer.
+    """
+    torch.manual_seed(settings.seed)
+    policy, tokenizer = load_policy(base, rank=settings.rank)
+    if settings.sft_epochs:
+        config = SFTConfig(**_common(settings, work / "sft", settings.sft_epochs), max_length=MAX_TOKENS + 2)
+        _run(
+            SFTTrainer(
+                model=policy,
+                args=config,
+                train_dataset=_supervised(pairs),
+                processing_class=tokenizer,
+                optimizers=(_optimizer(policy, settings, 1.0), None),
+                callbacks=[_Progress("sft", listener)],
+            )
+        )
+    if settings.dpo_epochs:
+        config = DPOConfig(
+            **_common(settings, work / "dpo", settings.dpo_epochs),
+            beta=settings.beta,
+            max_length=MAX_TOKENS + 2,
+            precompute_ref_log_probs=True,
+        )
+        _run(
+            DPOTrainer(
+                model=policy,
+                args=config,
+                train_dataset=Dataset.from_list([_pair_row(pair) for pair in pairs]),
+                processing_class=tokenizer,
+                optimizers=(_optimizer(policy, settings, settings.dpo_share), None),
+                callbacks=[_Progress("dpo", listener)],
+            )
+        )
+    return policy.eval(), tokenizer
+
+
+def _supervised(pairs: Sequence[PreferencePair]) -> Dataset:
+    """One row for each question: its preferred label."""
+    rows = {(render(pair.request), LABEL_TOKENS[pair.chosen]): None for pair in pairs}
+    return Dataset.from_list([{"prompt": prompt, "completion": label} for prompt, label in rows])
+
+
+def _pair_row(pair: PreferencePair) -> dict[str, str]:
+    return {
+        "prompt": render(pair.request),
+        "chosen": LABEL_TOKENS[pair.chosen],
+        "rejected": LABEL_TOKENS[pair.rejected],
+    }
+
+
+def _common(settings: TrainingSettings, folder: Path, epochs: int) -> dict[str, Any]:
+    return {
+        "output_dir": str(folder),
+        "num_train_epochs": epochs,
+        "per_device_train_batch_size": settings.batch,
+        "learning_rate": settings.body_rate,
+        "lr_scheduler_type": "linear",
+        "warmup_steps": 0.1,
+        "max_grad_norm": 1.0,
+        "seed": settings.seed,
+        "use_cpu": True,
+        "bf16": False,
+        "activation_checkpointing": False,
+        "logging_steps": 10,
+        "save_steps": 100,
+        "save_total_limit": 1,
+        "report_to": [],
+        "disable_tqdm": True,
+        "dataloader_pin_memory": False,
+    }
+
+
+def _run(trainer: Any) -> None:
+    """Train, from the last checkpoint where there is one."""
+    folder = Path(trainer.args.output_dir)
+    trainer.train(resume_from_checkpoint=bool(list(folder.glob("checkpoint-*"))))
+
+
+def _optimizer(policy: EncoderPolicy, settings: TrainingSettings, share: float) -> torch.optim.Optimizer:
+    """The head starts at zero and learns faster than the layers that are only adapted."""
+    return torch.optim.AdamW(
+        [
+            {"params": [p for p in policy.pooled.parameters() if p.requires_grad], "lr": share * settings.body_rate},
+            {"params": list(policy.lm_head.parameters()), "lr": share * settings.head_rate},
+        ]
+    )
+
+
+class _Progress(TrainerCallback):
+    """Hands the trainer's log on as `TrainingStep`."""
+
+    def __init__(self, stage: str, listener: StepListener) -> None:
+        self._stage = stage
+        self._listener = listener
+        self._started = time.monotonic()
+        self._first = 0
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self._started, self._first = time.monotonic(), state.global_step
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if not logs or "loss" not in logs:
+            return
+        done = max(1, state.global_step - self._first)
+        left = (time.monotonic() - self._started) / done * (state.max_steps - state.global_step)
+        margin = logs.get("rewards/margins")
+        self._listener(TrainingStep(self._stage, state.global_step, state.max_steps, logs["loss"], margin, left))
+
+
+def describe(settings: TrainingSettings) -> dict[str, Any]:
+    """Return the settings as they stand in an artefact."""
+    return asdict(settings)
