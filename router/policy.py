@@ -25,6 +25,7 @@ END_TOKEN = "[unused5]"
 MAX_TOKENS = 160
 _OUTPUTS = 8
 """Size of the output vocabulary: ids 0 to 7 hold padding, the five labels and the end."""
+_LORA_SCALE = 2
 _CERTAIN = 30.0
 """Logit that makes the end follow a label with a probability that rounds to 1."""
 
@@ -55,8 +56,11 @@ class EncoderPolicy(PreTrainedModel):
     base_model_prefix = "pooled"
     _supports_sdpa = True
 
-    def __init__(self, config: BertConfig, encoder: nn.Module, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(
+        self, config: BertConfig, encoder: nn.Module, tokenizer: PreTrainedTokenizerBase, lora_scale: float
+    ) -> None:
         super().__init__(config)
+        self.lora_scale = lora_scale
         self.generation_config = GenerationConfig()  # trl writes the padding token into it
         self._labels = [tokenizer.convert_tokens_to_ids(LABEL_TOKENS[s]) for s in StructureType]
         end = tokenizer.convert_tokens_to_ids(END_TOKEN)
@@ -77,6 +81,11 @@ class EncoderPolicy(PreTrainedModel):
         """Return the next-token logits, shape ``(batch, length, 8)``."""
         states = self.pooled(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         return CausalLMOutput(logits=self.lm_head(states))
+
+    def head_weights(self) -> dict[str, torch.Tensor]:
+        """Return the head as the five structures need it: ``head.weight`` (5, hidden) and ``head.bias`` (5)."""
+        weight, bias = self.lm_head.weight.detach(), self.lm_head.bias.detach()
+        return {"head.weight": weight[self._labels, :-1].clone(), "head.bias": bias[self._labels].clone()}
 
     def label_logits(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Return the logits of the five structures, shape ``(batch, 5)``, in the order of `StructureType`."""
@@ -108,26 +117,4 @@ def load_policy(path: str | Path, *, rank: int) -> tuple[EncoderPolicy, PreTrain
     encoder = inject_adapter_in_model(lora, encoder)
     for name, parameter in encoder.named_parameters():
         parameter.requires_grad = "lora_" in name
-    return EncoderPolicy(encoder.config, encoder, tokenizer), tokenizer
-
-
-def merged_weights(policy: EncoderPolicy) -> dict[str, torch.Tensor]:
-    """Return the encoder's weights with the LoRA layers added in, by their plain names, and the head's."""
-    weights: dict[str, torch.Tensor] = {}
-    for name, module in policy.pooled.encoder.named_modules():
-        if hasattr(module, "get_delta_weight"):
-            weights[f"{name}.weight"] = module.base_layer.weight + module.get_delta_weight("default")
-            weights[f"{name}.bias"] = module.base_layer.bias
-        elif not list(module.children()):
-            for own, parameter in module.named_parameters(recurse=False):
-                weights.setdefault(f"{name}.{own}".replace(".base_layer", ""), parameter)
-    return {name: value.detach().clone() for name, value in weights.items() if "lora_" not in name} | head_weights(
-        policy
-    )
-
-
-def head_weights(policy: EncoderPolicy) -> dict[str, torch.Tensor]:
-    """Return the head as the five structures need it: ``head.weight`` (5, hidden) and ``head.bias`` (5)."""
-    labels = policy._labels
-    weight, bias = policy.lm_head.weight.detach(), policy.lm_head.bias.detach()
-    return {"head.weight": weight[labels, :-1].clone(), "head.bias": bias[labels].clone()}
+    return EncoderPolicy(encoder.config, encoder, tokenizer, _LORA_SCALE), tokenizer

@@ -63,10 +63,16 @@ class PolicyRouter:
         """Return calibrated probabilities, shape ``(len(requests), 5)``, in the order of `StructureType`."""
         import numpy as np
 
-        rows = [self._logits(requests[i : i + _BATCH]) for i in range(0, len(requests), _BATCH)]
-        logits = np.concatenate(rows) / self.settings.temperature
+        logits = self.logits(requests) / self.settings.temperature
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
+
+    def logits(self, requests: Sequence[RoutingRequest]) -> NDArray[np.float32]:
+        """Return what the policy says before calibration, shape ``(len(requests), 5)``."""
+        import numpy as np
+
+        rows = [self._logits(requests[i : i + _BATCH]) for i in range(0, len(requests), _BATCH)]
+        return np.concatenate(rows) if rows else np.zeros((0, len(StructureType)), dtype=np.float32)
 
     def _logits(self, requests: Sequence[RoutingRequest]) -> NDArray[np.float32]:
         import numpy as np

@@ -1,0 +1,142 @@
+"""From preference pairs to a new router version: train, calibrate on held-out questions, write the artefact."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from safetensors.numpy import save
+
+from structrag.errors import TrainingDataError
+from structrag.router.artefact import EncoderShape, RouterSettings, write_artefact
+from structrag.router.calibration import (
+    calibration_error,
+    fit_temperature,
+    selective_accuracy,
+    softmax,
+    unsure_threshold,
+)
+from structrag.router.card import model_card
+from structrag.router.policy_router import PolicyRouter, encoder_folder
+from structrag.router.preferences import PreferencePair, data_hash
+from structrag.router.questions import LabelledQuestion
+from structrag.router.training import StepListener, TrainingSettings, describe, train_policy
+from structrag.types import StructureType
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from structrag.router.policy import EncoderPolicy
+
+FEWEST_HELD = 100
+
+
+def fit(
+    pairs: Sequence[PreferencePair],
+    held: Sequence[LabelledQuestion],
+    home: Path,
+    settings: TrainingSettings,
+    listener: StepListener = lambda step: None,
+    *,
+    base_model: str = "embedded",
+) -> Path:
+    """Train a new version below ``home`` and return its folder; the version in use is not touched.
+
+    A training that was interrupted goes on from its last checkpoint when the same data and settings are given again.
+
+    Args:
+        pairs: What to train on.
+        held: Labelled questions to calibrate on; none of them may be in ``pairs``.
+        home: Where versions are kept.
+        settings: How to train.
+        listener: Told every few steps.
+        base_model: The encoder.
+
+    Raises:
+        TrainingDataError: There are too few held-out questions, or some of them are trained on.
+        MissingExtraError: The encoder is not installed.
+    """
+    _check(pairs, held)
+    base = encoder_folder(base_model)
+    identity = hashlib.sha256(f"{data_hash(pairs)}{describe(settings)}{base_model}".encode()).hexdigest()
+    name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{identity[:6]}"
+    work = home / f".training-{identity[:16]}"
+    started = time.monotonic()
+    policy, _ = train_policy(pairs, base, work, settings, listener)
+    weights = save(adapter_weights(policy))
+    draft = RouterSettings(
+        version=name,
+        base_model=base_model,
+        encoder=_shape(policy),
+        lora_scale=policy.lora_scale,
+        temperature=1.0,
+        unsure_below=0.0,
+        adapter_sha256=hashlib.sha256(weights).hexdigest(),
+        data_sha256=data_hash(pairs),
+        training=describe(settings) | {"pairs": len(pairs), "seconds": round(time.monotonic() - started)},
+    )
+    trial = work / "trial"
+    shutil.rmtree(trial, ignore_errors=True)
+    write_artefact(trial, weights, draft, "")
+    final = calibrated(draft, trial, work, held)
+    write_artefact(home / name, weights, final, model_card(final))
+    shutil.rmtree(work)
+    return home / name
+
+
+def calibrated(settings: RouterSettings, folder: Path, cache: Path, held: Sequence[LabelledQuestion]) -> RouterSettings:
+    """Return the settings with temperature, threshold and metrics set on held-out questions, as they are served."""
+    logits = PolicyRouter(folder, cache).logits([question.request for question in held])
+    accepted = np.array([[question.accepts(s) for s in StructureType] for question in held])
+    temperature = fit_temperature(logits, accepted)
+    probabilities = softmax(logits / temperature)
+    right = accepted[np.arange(len(held)), probabilities.argmax(axis=1)]
+    confidence = probabilities.max(axis=1)
+    metrics: dict[str, Any] = {
+        "held_out": len(held),
+        "accuracy": round(float(right.mean()), 4),
+        "calibration_error": round(calibration_error(confidence, right), 4),
+        "accuracy_at_80": round(selective_accuracy(confidence, right, 0.8), 4),
+    }
+    threshold = unsure_threshold(confidence, right)
+    return replace(settings, temperature=temperature, unsure_below=threshold, metrics=metrics)
+
+
+def adapter_weights(policy: EncoderPolicy) -> dict[str, NDArray[Any]]:
+    """Return the LoRA matrices by the name of their layer, in 16 bits, and the head in 32."""
+    weights: dict[str, NDArray[Any]] = {}
+    for name, module in policy.pooled.encoder.named_modules():
+        if hasattr(module, "lora_A"):
+            for part in ("lora_A", "lora_B"):
+                matrix = getattr(module, part)["default"].weight.detach().numpy()
+                weights[f"{name}.{part}"] = matrix.astype(np.float16)
+    return weights | {name: value.numpy() for name, value in policy.head_weights().items()}
+
+
+def _shape(policy: EncoderPolicy) -> EncoderShape:
+    config = policy.config
+    return EncoderShape(config.num_hidden_layers, config.num_attention_heads, config.hidden_size, config.layer_norm_eps)
+
+
+def _check(pairs: Sequence[PreferencePair], held: Sequence[LabelledQuestion]) -> None:
+    if not pairs:
+        raise TrainingDataError("There are no preference pairs to train on.", hint="Give a preference file.")
+    if len(held) < FEWEST_HELD:
+        raise TrainingDataError(
+            f"{len(held)} held-out questions are too few to calibrate on; {FEWEST_HELD} are needed.",
+            hint="Hold out more questions.",
+        )
+    trained = {pair.request.question.casefold() for pair in pairs}
+    leaked = [question.id for question in held if question.request.question.casefold() in trained]
+    if leaked:
+        raise TrainingDataError(
+            f"{len(leaked)} held-out questions are trained on as well, such as {leaked[0]}.",
+            hint="Take them out of the one or the other.",
+        )
