@@ -30,7 +30,7 @@ _CERTAIN = 30.0
 """Logit that makes the end follow a label with a probability that rounds to 1."""
 
 
-class _PooledEncoder(nn.Module):
+class _PooledEncoder(nn.Module):  # type: ignore[misc]  # torch is not followed
     """The encoder with its mean-pooled vector at every position, and a flag at the positions of labels."""
 
     def __init__(self, encoder: nn.Module, label_ids: list[int]) -> None:
@@ -49,7 +49,7 @@ class _PooledEncoder(nn.Module):
         return BaseModelOutput(last_hidden_state=states)
 
 
-class EncoderPolicy(PreTrainedModel):
+class EncoderPolicy(PreTrainedModel):  # type: ignore[misc]  # transformers is not followed
     """The policy as transformers and trl know models: `base_model`, then `lm_head`."""
 
     config_class = BertConfig

@@ -177,7 +177,7 @@ def _optimizer(policy: EncoderPolicy, settings: TrainingSettings, share: float) 
     )
 
 
-class _Progress(TrainerCallback):
+class _Progress(TrainerCallback):  # type: ignore[misc]  # transformers is not followed
     """Hands the trainer's log on as `TrainingStep`."""
 
     def __init__(self, stage: str, listener: StepListener) -> None:

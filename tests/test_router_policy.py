@@ -1,0 +1,179 @@
+"""The trainable policy and the graph it is served by: the real encoder, real trl, real onnxruntime."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from structrag.errors import RoutingError, TrainingDataError
+from structrag.router import RoutingRequest, encoder_graph
+from structrag.router.artefact import EncoderShape, read_settings
+from structrag.router.fitting import adapter_weights, fit
+from structrag.router.policy import END_TOKEN, LABEL_TOKENS, EncoderPolicy, load_policy
+from structrag.router.policy_router import PolicyRouter, encoder_folder, merge
+from structrag.router.preferences import PreferencePair
+from structrag.router.questions import LabelledQuestion, label_pairs, read_domain
+from structrag.router.template import render
+from structrag.router.training import TrainingSettings, TrainingStep
+from structrag.types import StructureType
+from structrag.usage import UsageMeter
+
+PREFERENCES = Path(__file__).parents[1] / "corpora" / "preferences"
+QUESTIONS = ["Which shop sold most in May?", "how do i reset the pump, it hums", "Who taught the teacher of Ann Lee?"]
+
+
+@pytest.fixture(scope="module")
+def base() -> Path:
+    return encoder_folder("embedded")
+
+
+@pytest.fixture(scope="module")
+def policy(base: Path) -> EncoderPolicy:
+    """A policy whose LoRA layers and head are not zero."""
+    torch.manual_seed(1)
+    made, _ = load_policy(base, rank=4)
+    with torch.no_grad():
+        for name, parameter in made.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=0.05)
+        made.lm_head.weight[1:6, :-1].normal_(std=0.1)
+    return made.eval()
+
+
+def encoded(policy_base: Path, texts: list[str]) -> dict[str, torch.Tensor]:
+    _, tokenizer = load_policy(policy_base, rank=4)
+    return dict(tokenizer(texts, padding=True, return_tensors="pt"))
+
+
+class TestPolicy:
+    def test_the_label_that_follows_a_prompt_is_not_seen(self, policy: EncoderPolicy, base: Path) -> None:
+        prompt = render(RoutingRequest(QUESTIONS[0]))
+        texts = [prompt, *(f"{prompt}{label}{END_TOKEN}" for label in LABEL_TOKENS.values())]
+        inputs = encoded(base, texts)
+        with torch.no_grad():
+            logits = policy.label_logits(inputs["input_ids"], inputs["attention_mask"])
+        assert torch.allclose(logits, logits[:1].expand_as(logits), atol=1e-5)
+        assert logits[0].std() > 0.01
+
+    def test_a_prompt_is_a_prefix_of_prompt_and_completion(self, base: Path) -> None:
+        _, tokenizer = load_policy(base, rank=4)
+        prompt = render(RoutingRequest(QUESTIONS[0]))
+        alone = tokenizer(prompt)["input_ids"]
+        for label in LABEL_TOKENS.values():
+            both = tokenizer(f"{prompt}{label}{END_TOKEN}")["input_ids"]
+            assert both[: len(alone)] == alone
+            assert len(both) == len(alone) + 2
+
+    def test_the_end_follows_a_label_and_nothing_else(self, policy: EncoderPolicy, base: Path) -> None:
+        inputs = encoded(base, [f"{render(RoutingRequest(QUESTIONS[0]))}{LABEL_TOKENS[StructureType.GRAPH]}"])
+        _, tokenizer = load_policy(base, rank=4)
+        end = tokenizer.convert_tokens_to_ids(END_TOKEN)
+        with torch.no_grad():
+            shares = policy(inputs["input_ids"], inputs["attention_mask"]).logits[0].softmax(-1)
+        assert shares[-1, end] > 0.999
+        assert shares[-2, end] < 0.001
+
+    def test_only_lora_layers_and_head_are_trained(self, policy: EncoderPolicy) -> None:
+        trained = {name for name, parameter in policy.named_parameters() if parameter.requires_grad}
+        assert trained
+        assert all("lora_" in name or name.startswith("lm_head.") for name in trained)
+
+
+def test_the_graph_computes_what_the_policy_does(policy: EncoderPolicy, base: Path) -> None:
+    from safetensors.numpy import load_file
+
+    adapter = {name: value.astype(np.float32) for name, value in adapter_weights(policy).items()}
+    weights = merge(load_file(base / "model.safetensors"), adapter, policy.lora_scale)
+    graph = encoder_graph.build(weights, EncoderShape(6, 12, 384, 1e-12))
+    inputs = encoded(base, [render(RoutingRequest(question)) for question in QUESTIONS])
+    with torch.no_grad():
+        wanted = policy.label_logits(inputs["input_ids"], inputs["attention_mask"]).numpy()
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    (found,) = session.run(["logits"], {name: inputs[name].numpy() for name in ("input_ids", "attention_mask")})
+    assert np.ptp(wanted) > 0.1
+    assert np.abs(found - wanted).max() < 0.01
+
+
+@pytest.fixture(scope="module")
+def questions() -> list[LabelledQuestion]:
+    found: list[LabelledQuestion] = []
+    for path in sorted((PREFERENCES / "questions").glob("*.jsonl"))[:2]:
+        found += read_domain(path, PREFERENCES / "documents" / path.name)
+    return found
+
+
+class TestFitting:
+    def test_a_version_is_trained_by_trl_calibrated_and_served(
+        self, questions: list[LabelledQuestion], tmp_path: Path
+    ) -> None:
+        steps: list[TrainingStep] = []
+        pairs = label_pairs(questions[:60])[:120]
+        settings = TrainingSettings(rank=4, sft_epochs=2, dpo_epochs=1, batch=16)
+        folder = fit(pairs, questions[60:180], tmp_path / "home", settings, steps.append)
+        assert {step.stage for step in steps} == {"sft", "dpo"}
+        assert [path.name for path in (tmp_path / "home").iterdir()] == [folder.name]
+        router = PolicyRouter(folder, tmp_path / "cache")
+        assert router.settings.metrics["held_out"] == 120
+        route = router.route(RoutingRequest(QUESTIONS[0]), UsageMeter())
+        assert sum(route.probabilities.values()) == pytest.approx(1.0)
+        assert route.unsure == (route.confidence < router.settings.unsure_below)
+        assert route.router == f"policy:{folder.name}"
+
+    def test_what_is_held_out_must_not_be_trained_on(self, questions: list[LabelledQuestion], tmp_path: Path) -> None:
+        with pytest.raises(TrainingDataError, match="trained on as well"):
+            fit(label_pairs(questions), questions[:120], tmp_path, TrainingSettings())
+        with pytest.raises(TrainingDataError, match="too few to calibrate"):
+            fit(label_pairs(questions[:9]), questions[9:50], tmp_path, TrainingSettings())
+        with pytest.raises(TrainingDataError, match="no preference pairs"):
+            fit([], questions, tmp_path, TrainingSettings())
+        assert list(tmp_path.iterdir()) == []
+
+
+class TestShippedQuestions:
+    def test_every_domain_is_read_and_balanced(self) -> None:
+        files = sorted((PREFERENCES / "questions").glob("*.jsonl"))
+        assert len(files) >= 30
+        everything = [q for path in files for q in read_domain(path, PREFERENCES / "documents" / path.name)]
+        assert len(everything) >= 3000
+        assert len({q.id for q in everything}) == len({q.request.question.casefold() for q in everything})
+        counts = Counter(q.structure for q in everything)
+        assert max(counts.values()) - min(counts.values()) < 0.02 * len(everything)
+        assert sum(q.hard for q in everything) >= len(everything) / 4
+
+    def test_no_question_names_its_label(self) -> None:
+        words = {str(s) for s in StructureType} | {"catalog"}
+        for path in (PREFERENCES / "questions").glob("*.jsonl"):
+            for question in read_domain(path, PREFERENCES / "documents" / path.name):
+                assert not words & set(question.request.question.casefold().split()), question.id
+
+    def test_test_questions_are_nowhere_trained_on(self) -> None:
+        trained = {
+            q.request.question.casefold()
+            for path in (PREFERENCES / "questions").glob("*.jsonl")
+            for q in read_domain(path, PREFERENCES / "documents" / path.name)
+        }
+        for name in ("handwritten_dev.jsonl", "handwritten_test.jsonl"):
+            held = read_domain(PREFERENCES / name)
+            assert len(held) >= 120
+            assert not trained & {q.request.question.casefold() for q in held}
+
+
+def test_another_encoder_folder_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(RoutingError, match="no encoder at"):
+        encoder_folder(str(tmp_path / "nowhere"))
+    with pytest.raises(RoutingError, match="cannot be read"):
+        read_settings(tmp_path)
+
+
+def test_a_pair_is_kept_as_trl_reads_it() -> None:
+    pair = PreferencePair(RoutingRequest("Why?"), StructureType.CHUNK, StructureType.TABLE, "label", "x-1")
+    assert {k: pair.to_dict()[k] for k in ("prompt", "chosen", "rejected")} == {
+        "prompt": "Why?",
+        "chosen": "chunk",
+        "rejected": "table",
+    }

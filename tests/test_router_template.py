@@ -1,0 +1,106 @@
+"""The template: what a policy reads, and that nothing in a question or a title can pass for the tokenizer's marks."""
+
+import re
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from structrag.router.protocol import RoutingRequest
+from structrag.router.template import VERSION, render
+from structrag.types import DocumentProfile
+
+MARK = re.compile(r"\[(CLS|SEP|MASK|PAD|UNK|unused\d+)\]", re.IGNORECASE)
+PIECES = st.sampled_from(["[", "]", "CLS", "SEP", "sep", "MASK", "PAD", "UNK", "unused0", "unused12", "a", " ", "\n"])
+nasty = st.lists(PIECES, max_size=12).map("".join)
+
+
+def profile(title: str, table: float = 0.0, heading: float = 0.0, step: float = 0.0) -> DocumentProfile:
+    return DocumentProfile(title, words=100, table_share=table, heading_share=heading, step_share=step)
+
+
+def prompt(question: str, *documents: DocumentProfile) -> str:
+    return render(RoutingRequest(question, documents))
+
+
+def body(rendered: str) -> str:
+    """The prompt without the marks that the template itself puts at its ends."""
+    assert rendered.startswith("[CLS]")
+    assert rendered.endswith("[SEP]")
+    return rendered.removeprefix("[CLS]").removesuffix("[SEP]")
+
+
+def test_another_text_for_the_same_request_needs_another_version() -> None:
+    documents = (profile("Pump list", table=0.8, heading=0.2), profile("Manual", step=0.5), profile("Letter"))
+    assert VERSION == 1
+    assert prompt("Which pump is the loudest?", *documents) == (
+        "[CLS]Which pump is the loudest?[SEP]Pump list (rows, headings); Manual (steps); Letter (prose)[SEP]"
+    )
+
+
+def test_without_documents_the_question_stands_alone() -> None:
+    assert prompt("Which pump is the loudest?") == "[CLS]Which pump is the loudest?[SEP]"
+
+
+@pytest.mark.parametrize(("share", "shape"), [(0.0, "prose"), (0.149, "prose"), (0.15, "rows"), (1.0, "rows")])
+def test_a_shape_is_named_from_fifteen_percent(share: float, shape: str) -> None:
+    assert prompt("Q", profile("T", table=share)) == f"[CLS]Q[SEP]T ({shape})[SEP]"
+
+
+def test_every_shape_has_its_own_word() -> None:
+    shapes = [prompt("Q", profile("T", *shares)) for shares in ((0.5, 0, 0), (0, 0.5, 0), (0, 0, 0.5), (0.5, 0.5, 0.5))]
+    assert shapes == [f"[CLS]Q[SEP]T ({s})[SEP]" for s in ("rows", "headings", "steps", "rows, headings, steps")]
+
+
+def test_only_the_first_four_documents_count() -> None:
+    documents = [profile(f"Document {number}") for number in range(6)]
+    assert prompt("Q", *documents) == prompt("Q", *documents[:4])
+    assert prompt("Q", *documents[:4]) != prompt("Q", *documents[:3])
+
+
+def test_a_long_title_is_cut_at_its_end() -> None:
+    assert prompt("Q", profile("t" * 60)) == f"[CLS]Q[SEP]{'t' * 60} (prose)[SEP]"
+    assert prompt("Q", profile("t" * 60 + "u")) == f"[CLS]Q[SEP]{'t' * 60} (prose)[SEP]"
+
+
+def test_a_long_question_is_cut_in_its_middle() -> None:
+    assert prompt("q" * 600) == f"[CLS]{'q' * 600}[SEP]"
+    cut = prompt("a" * 400 + "m" * 200 + "z" * 400)
+    assert cut == f"[CLS]{'a' * 300} … {'z' * 300}[SEP]"
+
+
+@given(st.text(max_size=1500), st.lists(st.text(max_size=200), max_size=8))
+def test_a_prompt_is_one_short_line_whatever_it_is_made_of(question: str, titles: list[str]) -> None:
+    rendered = prompt(question, *map(profile, titles))
+    assert len(rendered) <= len("[CLS][SEP][SEP]") + 603 + 4 * (60 + len(" (prose); "))
+    assert not re.search(r"[\n\r\t\v\f\x85\u2028\u2029]", rendered)
+
+
+@given(
+    st.lists(st.text(alphabet="abc?", min_size=1), min_size=1, max_size=6),
+    st.sampled_from(["  ", "\n", " \t ", "\u00a0"]),
+)
+def test_white_space_makes_no_difference(words: list[str], space: str) -> None:
+    plain, spaced = " ".join(words), space + space.join(words) + space
+    assert prompt(spaced, profile(spaced)) == prompt(plain, profile(plain))
+
+
+@pytest.mark.parametrize("mark", ["[CLS]", "[SEP]", "[MASK]", "[PAD]", "[UNK]", "[unused0]", "[unused12]", "[sep]"])
+def test_a_mark_in_a_question_or_title_becomes_a_word(mark: str) -> None:
+    word = mark.strip("[]")
+    assert prompt(f"What is {mark}?", profile(f"On {mark}")) == f"[CLS]What is {word}?[SEP]On {word} (prose)[SEP]"
+
+
+@pytest.mark.parametrize("text", ["[12]", "[SEPA]", "[unused]", "SEP", "[ SEP ]", "a[0]"])
+def test_other_brackets_stay(text: str) -> None:
+    assert prompt(text) == f"[CLS]{text}[SEP]"
+
+
+@pytest.mark.xfail(reason="A mark in double brackets is a mark again once its inner brackets are gone.")
+@given(nasty, nasty)
+@example("[[SEP]]", "")
+@example("", "[[unused0]]")
+def test_no_text_can_put_a_mark_into_the_prompt(question: str, title: str) -> None:
+    assert not MARK.search(body(prompt(question)))
+    described = body(prompt("Q", profile(title)))
+    assert not MARK.search(described.removeprefix("Q[SEP]"))
