@@ -33,15 +33,17 @@ _CERTAIN = 30.0
 class _PooledEncoder(nn.Module):  # type: ignore[misc]  # torch is not followed
     """The encoder with its mean-pooled vector at every position, and a flag at the positions of labels."""
 
-    def __init__(self, encoder: nn.Module, label_ids: list[int]) -> None:
+    def __init__(self, encoder: nn.Module, label_ids: list[int], end_id: int) -> None:
         super().__init__()
         self.encoder = encoder
         self.register_buffer("label_ids", torch.tensor(label_ids), persistent=False)
+        self.register_buffer("completion_ids", torch.tensor([*label_ids, end_id]), persistent=False)
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **_: Any) -> BaseModelOutput:
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         is_label = torch.isin(input_ids, cast(torch.Tensor, self.label_ids))
-        seen = mask * ~is_label
+        # Routes are asked for without a completion, so the policy must not see one in training either.
+        seen = mask * ~torch.isin(input_ids, cast(torch.Tensor, self.completion_ids))
         hidden = self.encoder(input_ids=input_ids, attention_mask=seen).last_hidden_state
         weights = seen.unsqueeze(-1).to(hidden.dtype)
         pooled = (hidden * weights).sum(1, keepdim=True) / weights.sum(1, keepdim=True).clamp(min=1)
@@ -64,7 +66,7 @@ class EncoderPolicy(PreTrainedModel):  # type: ignore[misc]  # transformers is n
         self.generation_config = GenerationConfig()  # trl writes the padding token into it
         self._labels = [tokenizer.convert_tokens_to_ids(LABEL_TOKENS[s]) for s in StructureType]
         end = tokenizer.convert_tokens_to_ids(END_TOKEN)
-        self.pooled = _PooledEncoder(encoder, self._labels)
+        self.pooled = _PooledEncoder(encoder, self._labels, end)
         self.lm_head = nn.Linear(config.hidden_size + 1, _OUTPUTS)
         with torch.no_grad():
             # All labels start equally likely. After a label (flag 1) the end is certain; before one it is impossible.
