@@ -113,7 +113,7 @@ class TestFitting:
     ) -> None:
         steps: list[TrainingStep] = []
         pairs = label_pairs(questions[:60])[:120]
-        settings = TrainingSettings(rank=4, sft_epochs=2, dpo_epochs=1, batch=16)
+        settings = TrainingSettings(rank=4, sft_epochs=2, dpo_epochs=1, batch=8)
         folder = fit(pairs, questions[60:180], tmp_path / "home", settings, steps.append)
         assert {step.stage for step in steps} == {"sft", "dpo"}
         assert [path.name for path in (tmp_path / "home").iterdir()] == [folder.name]
