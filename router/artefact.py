@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ ADAPTER = "adapter.safetensors"
 SETTINGS = "router.json"
 CARD = "MODEL_CARD.md"
 _FORMAT = 1
+_MADE_FOR = (_FORMAT, template.VERSION, [str(s) for s in StructureType])
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class RouterSettings:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
-        fixed = {"format": _FORMAT, "template": template.VERSION, "labels": [str(s) for s in StructureType]}
+        fixed = dict(zip(("format", "template", "labels"), _MADE_FOR, strict=True))
         return fixed | asdict(self)
 
 
@@ -84,15 +86,25 @@ def read_settings(folder: Path) -> RouterSettings:
     """
     path = folder / SETTINGS
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = dict(json.loads(path.read_text(encoding="utf-8")))
         made_for = (data.pop("format"), data.pop("template"), data.pop("labels"))
-        settings = RouterSettings(**data | {"encoder": EncoderShape(**data["encoder"])})
+        settings = _settings(data) if made_for == _MADE_FOR else None
     except OSError as error:
         raise RoutingError(f"The router at {folder} cannot be read: {error.strerror}.", hint=_HINT) from error
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise RoutingError(f"{path} is damaged: {error!r}.", hint=_HINT) from error
-    if made_for != (_FORMAT, template.VERSION, [str(s) for s in StructureType]):
+    if settings is None:
         raise RoutingError(f"The router at {folder} was made by another version of StructRAG.", hint=_HINT)
+    return settings
+
+
+def _settings(data: Mapping[str, Any]) -> RouterSettings:
+    settings = RouterSettings(**data | {"encoder": EncoderShape(**data["encoder"])})
+    numbers = (settings.lora_scale, settings.temperature, settings.unsure_below)
+    if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
+        raise ValueError("a number is none")
+    if settings.temperature <= 0:
+        raise ValueError("the temperature must be above 0")
     return settings
 
 

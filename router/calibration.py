@@ -36,8 +36,11 @@ def fit_temperature(logits: NDArray[np.floating], accepted: NDArray[np.bool_]) -
 
 def calibration_error(confidence: NDArray[np.floating], right: NDArray[np.bool_], bins: int = _BINS) -> float:
     """Return the expected calibration error over bins of equal mass (Naeini et al. 2015)."""
-    parts = np.array_split(np.argsort(confidence), bins)
-    gaps = [len(p) * abs(float(right[p].mean()) - float(confidence[p].mean())) for p in parts if len(p)]
+    # Of equally confident routes each counts as right as all of them: their order says nothing.
+    _, group, sizes = np.unique(confidence, return_inverse=True, return_counts=True)
+    share = (np.bincount(group, weights=right) / sizes)[group]
+    parts = np.array_split(np.argsort(confidence, kind="stable"), bins)
+    gaps = [len(p) * abs(float(share[p].mean()) - float(confidence[p].mean())) for p in parts if len(p)]
     return sum(gaps) / max(len(confidence), 1)
 
 
@@ -55,7 +58,7 @@ def unsure_threshold(confidence: NDArray[np.floating], right: NDArray[np.bool_],
     """
     order = np.argsort(confidence)
     window = max(20, len(order) // 20)
-    for start in range(0, max(1, len(order) - window), max(1, window // 4)):
+    for start in range(0, max(0, len(order) - window) + 1, max(1, window // 4)):
         part = order[start : start + window]
         if right[part].mean() >= wanted:
             return float(confidence[part[0]])

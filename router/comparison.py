@@ -47,7 +47,8 @@ class Comparison:
         told = f"{self.difference:+.1%} ({self.low:+.1%} to {self.high:+.1%}) on {self.questions} held-out questions"
         if not self.passes:
             return f"May be worse: {told}."
-        return f"{'Better' if self.low > 0 else 'Not worse'}: {told}."
+        said = "Better" if self.low > 0 else "A little worse" if self.high < 0 else "Not worse"
+        return f"{said}: {told}."
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -62,10 +63,17 @@ def compare(candidate: NDArray[np.bool_], active: NDArray[np.bool_], *, seed: in
         candidate: Which questions the new router got right, shape (n,).
         active: The same for the router in use.
         seed: Of the bootstrap.
+
+    Raises:
+        ValueError: There are no questions.
     """
+    if not len(candidate):
+        raise ValueError("There are no questions to compare on.")
     paired = candidate.astype(float) - active.astype(float)
-    drawn = np.random.default_rng(seed).integers(0, len(paired), (_RESAMPLES, len(paired)))
-    low, high = np.quantile(paired[drawn].mean(axis=1), [0.025, 0.975])
+    # Only how many are better, equal and worse matters, so drawing the counts is drawing the questions.
+    shares = [float((paired == outcome).mean()) for outcome in (1, 0, -1)]
+    counts = np.random.default_rng(seed).multinomial(len(paired), shares, _RESAMPLES)
+    low, high = np.quantile((counts[:, 0] - counts[:, 2]) / len(paired), [0.025, 0.975])
     means = float(candidate.mean()), float(active.mean())
     return Comparison(len(paired), *means, float(paired.mean()), float(low), float(high))
 

@@ -15,6 +15,7 @@ from torch import nn
 from transformers import AutoModel, AutoTokenizer, BertConfig, GenerationConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput, CausalLMOutput
 
+from structrag.router.template import MAX_TOKENS
 from structrag.types import StructureType
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 LABEL_TOKENS = {structure: f"[unused{number}]" for number, structure in enumerate(StructureType)}
 END_TOKEN = "[unused5]"
-MAX_TOKENS = 160
 _OUTPUTS = 8
 """Size of the output vocabulary: ids 0 to 7 hold padding, the five labels and the end."""
 _LORA_SCALE = 2
@@ -102,7 +102,7 @@ def load_tokenizer(path: str | Path) -> PreTrainedTokenizerBase:
     tokenizer = AutoTokenizer.from_pretrained(str(path), local_files_only=True)
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single="$A", pair="$A $B", special_tokens=[])
     tokenizer.add_special_tokens({"additional_special_tokens": list(LABEL_TOKENS.values()), "eos_token": END_TOKEN})
-    tokenizer.model_max_length = MAX_TOKENS
+    tokenizer.model_max_length = MAX_TOKENS + 2
     return cast("PreTrainedTokenizerBase", tokenizer)
 
 

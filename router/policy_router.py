@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-MAX_TOKENS = 160
 _BATCH = 32
 
 
@@ -90,7 +89,7 @@ class PolicyRouter:
 
             base = encoder_folder(self.settings.base_model)
             tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
-            tokenizer.enable_truncation(MAX_TOKENS)
+            tokenizer.enable_truncation(template.MAX_TOKENS)
             tokenizer.enable_padding()
             graph = derived_graph(self._folder, self.settings, base, self._cache)
             options = onnxruntime.SessionOptions()

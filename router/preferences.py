@@ -88,7 +88,12 @@ def document_profile(data: Mapping[str, Any]) -> DocumentProfile:
     if not isinstance(title, str) or not title.strip():
         raise ValueError("a document needs a title")
     shares = [float(data.get(name, 0.0)) for name in ("table_share", "heading_share", "step_share")]
-    return DocumentProfile(title, int(data.get("words", 0)), *shares)
+    if not all(0 <= share <= 1 for share in shares):
+        raise ValueError("a share is a number from 0 to 1")
+    words = data.get("words", 0)
+    if not isinstance(words, int) or words < 0:
+        raise ValueError("words is a number from 0")
+    return DocumentProfile(title, words, *shares)
 
 
 def read_preferences(path: Path) -> PreferenceFile:
@@ -134,22 +139,30 @@ def data_hash(pairs: Sequence[PreferencePair]) -> str:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Any]]:
+    rows = 0
     try:
-        with path.open(encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, 1):
-                if number > MOST_ROWS:
+        with path.open("rb") as file:
+            for number, raw in enumerate(file, 1):
+                line = _decoded(path, number, raw)
+                if not line.strip():
+                    continue
+                rows += 1
+                if rows > MOST_ROWS:
                     raise TrainingDataError(
-                        f"{path} has more than {MOST_ROWS:,} rows.",
-                        hint="Train on a sample of it.",
+                        f"{path} has more than {MOST_ROWS:,} rows.", hint="Train on a sample of it."
                     )
-                if line.strip():
-                    yield number, _parsed(path, number, line)
-    except UnicodeDecodeError as error:
-        raise TrainingDataError(
-            f"{path} is not UTF-8 (byte {error.start}).", hint="Save it as UTF-8 and try again."
-        ) from error
+                yield number, _parsed(path, number, line)
     except OSError as error:
         raise TrainingDataError(f"{path} cannot be read: {error.strerror}.", hint="Check the path.") from error
+
+
+def _decoded(path: Path, number: int, raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        raise TrainingDataError(
+            f"{path} is not UTF-8 (row {number}, byte {error.start}).", hint="Save it as UTF-8 and try again."
+        ) from error
 
 
 def _parsed(path: Path, number: int, line: str) -> Any:
@@ -157,14 +170,19 @@ def _parsed(path: Path, number: int, line: str) -> Any:
         return json.loads(line)
     except json.JSONDecodeError as error:
         raise _wrong(path, number, f"is not JSON: {error.msg} at character {error.pos}") from error
+    except (ValueError, RecursionError) as error:
+        raise _wrong(path, number, f"is not a row: {error}") from error
 
 
 def _pair(path: Path, number: int, row: Any) -> PreferencePair:
     if not isinstance(row, dict):
         raise _wrong(path, number, "is not a JSON object")
-    missing = [column for column in ("prompt", "chosen", "rejected") if not str(row.get(column) or "").strip()]
+    columns = {column: row.get(column) for column in ("prompt", "chosen", "rejected")}
+    missing = [column for column, value in columns.items() if not str(value or "").strip()]
     if missing:
         raise _wrong(path, number, f"has no {' and no '.join(missing)}")
+    if not _is_text(row["prompt"]):
+        raise _wrong(path, number, "has a prompt that is no text")
     labels = [str(row[column]).strip() for column in ("chosen", "rejected")]
     unknown = [label for label in labels if label not in set(StructureType)]
     if unknown:
@@ -183,6 +201,14 @@ def _pair(path: Path, number: int, row: Any) -> PreferencePair:
     return PreferencePair(
         request, StructureType(labels[0]), StructureType(labels[1]), kind, str(provenance.get("id", ""))
     )
+
+
+def _is_text(value: Any) -> bool:
+    """Whether a value is text that can be written again: half of a surrogate pair cannot."""
+    try:
+        return isinstance(value, str) and bool(value.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _key(request: RoutingRequest) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ def read_domain(questions: Path, documents: Path | None = None) -> list[Labelled
     Raises:
         TrainingDataError: A line is wrong; it names file and row.
     """
-    described = [document_profile(row) for _, row in _rows(documents)] if documents and documents.exists() else []
+    described = {number - 1: _document(row, documents, number) for number, row in _rows(documents)} if documents else {}
     return [_question(row, questions, number, described) for number, row in _rows(questions)]
 
 
@@ -63,12 +63,15 @@ def label_pairs(questions: Sequence[LabelledQuestion]) -> list[PreferencePair]:
     ]
 
 
-def _question(row: Any, path: Path, number: int, described: Sequence[DocumentProfile]) -> LabelledQuestion:
+def _question(row: Any, path: Path, number: int, described: Mapping[int, DocumentProfile]) -> LabelledQuestion:
     try:
+        text = row["question"]
+        if not isinstance(text, str) or not text.strip():
+            raise ValueError("there is no question")
         documents = tuple(described[i] for i in row.get("documents", []))
         return LabelledQuestion(
             id=str(row["id"]),
-            request=RoutingRequest(str(row["question"]), documents),
+            request=RoutingRequest(text, documents),
             structure=StructureType(row["structure"]),
             also_ok=frozenset(map(StructureType, row.get("also_ok", []))),
             group=str(row.get("source") or row.get("domain") or path.stem),
@@ -79,9 +82,16 @@ def _question(row: Any, path: Path, number: int, described: Sequence[DocumentPro
         raise TrainingDataError(f"{path}, row {number}, is wrong: {error!r}.", hint="Correct the row.") from error
 
 
+def _document(row: Any, path: Path, number: int) -> DocumentProfile:
+    try:
+        return document_profile(row)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise TrainingDataError(f"{path}, row {number}, is wrong: {error}.", hint="Correct the row.") from error
+
+
 def _rows(path: Path) -> Iterator[tuple[int, Any]]:
     try:
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
             if line.strip():
                 yield number, json.loads(line)
     except json.JSONDecodeError as error:

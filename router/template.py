@@ -9,12 +9,14 @@ from structrag.types import DocumentProfile
 
 VERSION = 1
 """Stands in every artefact; one made for another template is refused."""
-_QUESTION_CHARACTERS = 600
-_TITLE_CHARACTERS = 60
-_MOST_DOCUMENTS = 4
+MAX_TOKENS = 508
+"""No prompt is longer, whatever the script: a token is at least a character, and the encoder takes 512 with a label."""
+_QUESTION_CHARACTERS = 360
+_TITLE_CHARACTERS = 36
+_MOST_DOCUMENTS = 3
 _NOTABLE_SHARE = 0.15
 # A tokenizer would take these words in a question for its own marks.
-_MARK = re.compile(r"\[(CLS|SEP|MASK|PAD|UNK|unused\d+)\]", re.IGNORECASE)
+_MARK = re.compile(r"\[+(CLS|SEP|MASK|PAD|UNK|unused\d+)\]+", re.IGNORECASE)
 
 
 def render(request: RoutingRequest) -> str:

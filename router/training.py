@@ -16,9 +16,9 @@ from datasets import Dataset
 from transformers import TrainerCallback
 from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
-from structrag.router.policy import LABEL_TOKENS, MAX_TOKENS, EncoderPolicy, load_policy
+from structrag.router.policy import LABEL_TOKENS, EncoderPolicy, load_policy
 from structrag.router.preferences import PreferencePair
-from structrag.router.template import render
+from structrag.router.template import MAX_TOKENS, render
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, TrainerControl, TrainerState, TrainingArguments

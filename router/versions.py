@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from structrag.errors import RoutingError
-from structrag.router.artefact import RouterSettings, read_settings
+from structrag.router.artefact import RouterSettings, read_settings, read_weights
 
 SHIPPED = "shipped"
 _ACTIVE = "active"
@@ -65,8 +65,11 @@ class VersionStore:
             return (self.home / _ACTIVE).read_text(encoding="utf-8").strip() or SHIPPED
         except FileNotFoundError:
             return SHIPPED
-        except OSError as error:
-            raise RoutingError(f"{self.home / _ACTIVE} cannot be read: {error.strerror}.") from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise RoutingError(
+                f"{self.home / _ACTIVE} cannot be read: {error}.",
+                hint="Remove it to use the router that comes with the package.",
+            ) from error
 
     def versions(self) -> list[RouterVersion]:
         """Return all versions, the shipped one first, then by name; those being written are left out."""
@@ -86,14 +89,9 @@ class VersionStore:
         Raises:
             RoutingError: There is no such version, or it is damaged.
         """
-        read_settings(self.folder(name))
-        before = self.active()
-        self.home.mkdir(parents=True, exist_ok=True)
-        entry = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "from": before, "to": name, **record}
-        with (self.home / _LOG).open("a", encoding="utf-8") as log:
-            log.write(json.dumps(entry) + "\n")
-            log.flush()
-            os.fsync(log.fileno())
+        folder = self.folder(name)
+        read_weights(folder, read_settings(folder))
+        self._record({"from": self.active(), "to": name, **record})
         self._point_to(name)
 
     def rollback(self) -> str:
@@ -103,14 +101,15 @@ class VersionStore:
             RoutingError: There is none before, or it is gone.
         """
         active = self.active()
-        before = next(
-            (e["from"] for e in reversed(self.promotions()) if e["to"] == active and e["from"] != active), None
-        )
-        if before is None:
+        way = self._way()
+        if active not in way[1:]:
             raise RoutingError(f"No router was in use before {active!r}.", hint="`structrag router list` shows all.")
-        self.folder(before)
+        before = way[len(way) - 2 - way[::-1].index(active)]
+        folder = self.folder(before)
+        read_weights(folder, read_settings(folder))
+        self._record({"from": active, "to": before, "rollback": True})
         self._point_to(before)
-        return str(before)
+        return before
 
     def promotions(self) -> list[dict[str, Any]]:
         """Return the promotions so far, oldest first; a line that a crash cut short is left out."""
@@ -126,6 +125,30 @@ class VersionStore:
                 continue
         return entries
 
+    def _way(self) -> list[str]:
+        """The versions that led to the one in use: a rollback takes off what it went back from."""
+        way = [SHIPPED]
+        for entry in self.promotions():
+            if entry.get("rollback"):
+                last = len(way) - 1 - way[::-1].index(entry["from"]) if entry["from"] in way else len(way)
+                way = way[:last] or [SHIPPED]
+            elif way[-1] != entry["to"]:
+                way.append(entry["to"])
+        return way
+
+    def _record(self, entry: Mapping[str, Any]) -> None:
+        self.home.mkdir(parents=True, exist_ok=True)
+        path = self.home / _LOG
+        line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), **entry})
+        with path.open("a+b") as log:
+            if log.tell():
+                log.seek(-1, os.SEEK_END)
+                # A line that a crash cut short must not take this one with it.
+                line = line if log.read(1) == b"\n" else f"\n{line}"
+            log.write(f"{line}\n".encode())
+            log.flush()
+            os.fsync(log.fileno())
+
     def _point_to(self, name: str) -> None:
         part = self.home / f".{_ACTIVE}.{os.getpid()}.part"
         part.write_text(f"{name}\n", encoding="utf-8")
@@ -139,6 +162,8 @@ def shipped_folder() -> Path:
 
 def _version(name: str, folder: Path, *, is_active: bool) -> RouterVersion:
     try:
-        return RouterVersion(name, folder, is_active, read_settings(folder))
+        settings = read_settings(folder)
+        read_weights(folder, settings)
+        return RouterVersion(name, folder, is_active, settings)
     except RoutingError as error:
         return RouterVersion(name, folder, is_active, None, error.message)

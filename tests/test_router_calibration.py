@@ -138,7 +138,6 @@ def test_no_routes_have_no_error() -> None:
     assert calibration_error(np.array([]), np.array([], dtype=bool)) == 0
 
 
-@pytest.mark.xfail(reason="Routes of equal confidence are shared out over the bins in the order in which they came.")
 def test_the_order_of_equally_confident_routes_makes_no_difference() -> None:
     right = np.arange(300) < 240
     assert calibration_error(np.full(300, 0.8), right) == pytest.approx(0)
@@ -190,7 +189,6 @@ def test_who_wants_more_has_no_lower_threshold(pairs: list[tuple[float, bool]], 
     assert low <= high
 
 
-@pytest.mark.xfail(reason="The window of the most confident routes is never looked at.")
 def test_the_most_confident_routes_are_looked_at() -> None:
     confidence = np.linspace(0, 1, 40)
     assert unsure_threshold(confidence, np.arange(40) >= 20, wanted=0.9) < 0.6
