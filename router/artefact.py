@@ -98,7 +98,7 @@ def read_settings(folder: Path) -> RouterSettings:
     return settings
 
 
-def _settings(data: Mapping[str, Any]) -> RouterSettings:
+def _settings(data: dict[str, Any]) -> RouterSettings:
     settings = RouterSettings(**data | {"encoder": EncoderShape(**data["encoder"])})
     numbers = (settings.lora_scale, settings.temperature, settings.unsure_below)
     if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
