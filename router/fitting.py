@@ -71,6 +71,7 @@ def fit(
     started = time.monotonic()
     policy, _ = train_policy(pairs, base, work, settings, listener)
     weights = save(adapter_weights(policy))
+    training = describe(settings) | {"pairs": len(pairs), "seconds": round(time.monotonic() - started)}
     draft = RouterSettings(
         version=name,
         base_model=base_model,
@@ -80,15 +81,20 @@ def fit(
         unsure_below=0.0,
         adapter_sha256=hashlib.sha256(weights).hexdigest(),
         data_sha256=data_hash(pairs),
-        training=describe(settings) | {"pairs": len(pairs), "seconds": round(time.monotonic() - started)},
+        training=training,
     )
-    trial = work / "trial"
-    shutil.rmtree(trial, ignore_errors=True)
-    write_artefact(trial, weights, draft, "")
-    final = calibrated(draft, trial, work, held)
+    final = calibrated(draft, _trial(work, weights, draft), work, held)
     write_artefact(home / name, weights, final, model_card(final))
     shutil.rmtree(work)
     return home / name
+
+
+def _trial(work: Path, weights: bytes, draft: RouterSettings) -> Path:
+    """Write the artefact where only this training sees it: it is calibrated as it will be served."""
+    folder = work / "trial"
+    shutil.rmtree(folder, ignore_errors=True)
+    write_artefact(folder, weights, draft, "")
+    return folder
 
 
 def calibrated(settings: RouterSettings, folder: Path, cache: Path, held: Sequence[LabelledQuestion]) -> RouterSettings:

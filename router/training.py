@@ -94,35 +94,52 @@ def train_policy(
     torch.manual_seed(settings.seed)
     policy, tokenizer = load_policy(base, rank=settings.rank)
     if settings.sft_epochs:
-        config = SFTConfig(**_common(settings, work / "sft", settings.sft_epochs), max_length=MAX_TOKENS + 2)
-        _run(
-            SFTTrainer(
-                model=policy,
-                args=config,
-                train_dataset=_supervised(pairs),
-                processing_class=tokenizer,
-                optimizers=(_optimizer(policy, settings, 1.0), None),
-                callbacks=[_Progress("sft", listener)],
-            )
-        )
+        _run(_supervised_trainer(pairs, policy, tokenizer, work / "sft", settings, _Progress("sft", listener)))
     if settings.dpo_epochs:
-        config = DPOConfig(
-            **_common(settings, work / "dpo", settings.dpo_epochs),
-            beta=settings.beta,
-            max_length=MAX_TOKENS + 2,
-            precompute_ref_log_probs=True,
-        )
-        _run(
-            DPOTrainer(
-                model=policy,
-                args=config,
-                train_dataset=Dataset.from_list([_pair_row(pair) for pair in pairs]),
-                processing_class=tokenizer,
-                optimizers=(_optimizer(policy, settings, settings.dpo_share), None),
-                callbacks=[_Progress("dpo", listener)],
-            )
-        )
+        _run(_preference_trainer(pairs, policy, tokenizer, work / "dpo", settings, _Progress("dpo", listener)))
     return policy.eval(), tokenizer
+
+
+def _supervised_trainer(
+    pairs: Sequence[PreferencePair],
+    policy: EncoderPolicy,
+    tokenizer: PreTrainedTokenizerBase,
+    folder: Path,
+    settings: TrainingSettings,
+    progress: TrainerCallback,
+) -> SFTTrainer:
+    return SFTTrainer(
+        model=policy,
+        args=SFTConfig(**_common(settings, folder, settings.sft_epochs), max_length=MAX_TOKENS + 2),
+        train_dataset=_supervised(pairs),
+        processing_class=tokenizer,
+        optimizers=(_optimizer(policy, settings, 1.0), None),
+        callbacks=[progress],
+    )
+
+
+def _preference_trainer(
+    pairs: Sequence[PreferencePair],
+    policy: EncoderPolicy,
+    tokenizer: PreTrainedTokenizerBase,
+    folder: Path,
+    settings: TrainingSettings,
+    progress: TrainerCallback,
+) -> DPOTrainer:
+    config = DPOConfig(
+        **_common(settings, folder, settings.dpo_epochs),
+        beta=settings.beta,
+        max_length=MAX_TOKENS + 2,
+        precompute_ref_log_probs=True,
+    )
+    return DPOTrainer(
+        model=policy,
+        args=config,
+        train_dataset=Dataset.from_list([_pair_row(pair) for pair in pairs]),
+        processing_class=tokenizer,
+        optimizers=(_optimizer(policy, settings, settings.dpo_share), None),
+        callbacks=[progress],
+    )
 
 
 def _supervised(pairs: Sequence[PreferencePair]) -> Dataset:
