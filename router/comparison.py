@@ -70,10 +70,15 @@ def compare(candidate: NDArray[np.bool_], active: NDArray[np.bool_], *, seed: in
     if not len(candidate):
         raise ValueError("There are no questions to compare on.")
     paired = candidate.astype(float) - active.astype(float)
-    # Only how many are better, equal and worse matters, so drawing the counts is drawing the questions.
-    shares = [float((paired == outcome).mean()) for outcome in (1, 0, -1)]
+    better, worse = int((paired > 0).sum()), int((paired < 0).sum())
+    # Only how many are better, equal and worse matters, so drawing the counts is drawing the questions; the larger
+    # count first, and equal ones both ways, so that the comparison the other way round is the mirror image.
+    more, less = max(better, worse), min(better, worse)
+    shares = [share / len(paired) for share in (more, len(paired) - more - less, less)]
     counts = np.random.default_rng(seed).multinomial(len(paired), shares, _RESAMPLES)
-    low, high = np.quantile((counts[:, 0] - counts[:, 2]) / len(paired), [0.025, 0.975])
+    drawn = (counts[:, 0] - counts[:, 2]) / len(paired)
+    drawn = np.concatenate([drawn, -drawn]) if more == less else drawn if better > worse else -drawn
+    low, high = np.quantile(drawn, [0.025, 0.975])
     means = float(candidate.mean()), float(active.mean())
     return Comparison(len(paired), *means, float(paired.mean()), float(low), float(high))
 
