@@ -19,13 +19,13 @@ from structrag.structures.table_set import EMPTY_CELL, Cell, Column, ColumnType,
 from structrag.structures.table_union import title_evidence
 from structrag.structures.table_units import PLAIN, Unit, parse_unit
 from structrag.structures.table_values import Quantity, is_missing
-from structrag.structures.table_verification import Checked, Claim, check, failed, locate
+from structrag.structures.table_verification import Checked, check, failed, locate, words
 from structrag.types import Evidence, SourceDocument
 
 _MOST_ROWS = 8
 _MAX_TOKENS = 600
 # What a row costs the model to write, about; more rows than fit would cut the reply off and lose it.
-_TOKENS_PER_ROW, _TOKENS_PER_CELL = 15, 45
+_TOKENS_PER_ROW, _TOKENS_PER_CELL = 15, 20
 _MOST_COLUMNS = 4
 _EXTRACTED = (ColumnType.NUMBER, ColumnType.TEXT, ColumnType.DATE)
 _SCHEMA_REPLY: Mapping[str, Any] = {
@@ -83,7 +83,6 @@ class _Found:
 
     document: SourceDocument
     entity: Cell
-    claims: tuple[Claim, ...]
     checked: tuple[Checked | None, ...]
 
 
@@ -114,7 +113,9 @@ def extract_table(question: str, schema: TableSchema, documents: Sequence[Source
         ModelError: The model does not answer. A reply in the wrong form only loses its own document.
     """
     replies = _replies(question, schema, documents, session)
-    found = [row for document in documents for row in _check_rows(document, schema, replies.get(document.id, []))]
+    found = [
+        row for document in documents for row in _check_rows(question, document, schema, replies.get(document.id, []))
+    ]
     columns, values = [schema.entity], []
     for index, column in enumerate(schema.attributes):
         unit, normalised = _in_one_unit(column, [row.checked[index] for row in found])
@@ -150,21 +151,11 @@ def _replies(
 def _cache_key(schema: TableSchema, question: str, model: str) -> str:
     # The question chooses the excerpt, so it belongs to what the rows depend on.
     identity = [[asdict(c) for c in schema.columns], question, model, _prompt("table_rows")]
-    return "table:v1:" + hashlib.sha256(json.dumps(identity).encode()).hexdigest()
+    return "table:v2:" + hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
 
 def _rows_prompt(schema: TableSchema, document: SourceDocument, text: str) -> Prompt:
-    claim = {
-        "type": "object",
-        "properties": {
-            "value": {"type": "string", "maxLength": 80},
-            "quote": {"type": "string", "maxLength": 160},
-        },
-        "required": ["value", "quote"],
-        "additionalProperties": False,
-    }
-    properties: dict[str, Any] = {schema.entity.name: {"type": "string", "maxLength": 80}}
-    properties |= {column.name: claim for column in schema.attributes}
+    properties = {column.name: {"type": "string", "maxLength": 80} for column in schema.columns}
     row = {
         "type": "object",
         "properties": properties,
@@ -183,22 +174,22 @@ def _rows_prompt(schema: TableSchema, document: SourceDocument, text: str) -> Pr
     return Prompt("table.rows", _prompt("table_rows"), user, reply, _MAX_TOKENS)
 
 
-def _check_rows(document: SourceDocument, schema: TableSchema, rows: Sequence[Any]) -> list[_Found]:
+def _check_rows(question: str, document: SourceDocument, schema: TableSchema, rows: Sequence[Any]) -> list[_Found]:
     found = []
     seen: set[str] = set()
     for row in rows:
-        claims = tuple(Claim(str(row[c.name]["value"]), str(row[c.name]["quote"])) for c in schema.attributes)
-        identity = json.dumps([row[schema.entity.name], [c.value for c in claims]])
-        if identity in seen or all(is_missing(claim.value) for claim in claims):
+        name = str(row[schema.entity.name]).strip()
+        copied = [str(row[column.name]) for column in schema.attributes]
+        identity = json.dumps([name, copied])
+        if identity in seen or all(is_missing(text) for text in copied):
             continue
         seen.add(identity)
         checked = tuple(
-            None if is_missing(claim.value) else check(document, claim, column.type)
-            for claim, column in zip(claims, schema.attributes, strict=True)
+            None if is_missing(text) else check(document, text, column.type, words(f"{question} {name} {column.label}"))
+            for text, column in zip(copied, schema.attributes, strict=True)
         )
         near = next((c.evidence.span.start for c in checked if c and c.evidence.verified), 0)
-        entity = _entity_cell(document, str(row[schema.entity.name]).strip(), near)
-        found.append(_Found(document, entity, claims, checked))
+        found.append(_Found(document, _entity_cell(document, name, near), checked))
     return found
 
 
@@ -242,7 +233,7 @@ def _cell(checked: Checked | None, value: Any) -> Cell:
     if value is None:
         # The words are there but mean another unit than the column's, so the cell supports nothing.
         evidence = Evidence(evidence.span, evidence.quote, verified=False)
-    return Cell(evidence.quote, value, evidence)
+    return Cell(checked.copied, value, evidence)
 
 
 @cache

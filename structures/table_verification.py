@@ -1,11 +1,13 @@
-"""Check what a model copied out of a document: the quote must stand there, and the value must follow from it."""
+"""Check what a model copied out of a document: a sentence of it must state the value."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Set
 from dataclasses import dataclass
 from datetime import date
 
+from structrag.corpus.markup import split_sentences
 from structrag.structures.table_set import ColumnType
 from structrag.structures.table_values import Quantity, find_dates, find_quantities, parse_date, parse_quantity
 from structrag.types import Evidence, SourceDocument, Span
@@ -15,21 +17,16 @@ _FOLD = str.maketrans("‘’‚“”„–—−\u00a0\u202f\u2009\t\n\r", "''
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """What the model says a cell is, and the words that are to support it."""
-
-    value: str
-    quote: str
-
-
-@dataclass(frozen=True, slots=True)
 class Checked:
-    """A claim after the check.
+    """What the model copied, after the check.
 
     Attributes:
+        copied: The model's words.
         value: A quantity, a text or a date; ``None`` if the check failed.
+        evidence: The sentence that states it.
     """
 
+    copied: str
     value: Quantity | str | date | None
     evidence: Evidence
 
@@ -51,18 +48,33 @@ def locate(document: SourceDocument, quote: str, *, near: int = 0) -> Evidence |
     return Evidence(Span(document.id, start, end), document.text[start:end])
 
 
-def check(document: SourceDocument, claim: Claim, type_: ColumnType) -> Checked:
-    """Return the value that the quote supports, or a failed check.
+def check(document: SourceDocument, copied: str, type_: ColumnType, wanted: Set[str]) -> Checked:
+    """Return the value that a sentence of the document states, or a failed check.
 
-    The value is read from the quote, never from the model's own words, so a unit or scale that the model
-    dropped or changed cannot slip in. A number needs a quote of more than the number: digits alone stand
+    The value is read from the sentence, never from the model's own words, so a unit or scale that the model
+    dropped or changed cannot slip in. A number needs a sentence of more than the number: digits alone stand
     anywhere.
+
+    Args:
+        document: Where it was copied from.
+        copied: The model's words.
+        type_: What they are to be.
+        wanted: Words of the question and the column: of several sentences that state the value, the one that has
+            most of them is taken.
     """
-    evidence = locate(document, claim.quote)
-    value = _supported(claim.value, evidence.quote, type_) if evidence else None
-    if evidence is None or value is None:
-        return Checked(None, failed(document, claim.quote))
-    return Checked(value, evidence)
+    best: tuple[int, Checked] | None = None
+    for start, end in split_sentences(document.text):
+        sentence = document.text[start:end]
+        value = _supported(copied, sentence, type_)
+        shared = len(wanted & words(sentence))
+        if value is not None and (best is None or shared > best[0]):
+            best = shared, Checked(copied, value, Evidence(Span(document.id, start, end), sentence))
+    return best[1] if best else Checked(copied, None, failed(document, copied))
+
+
+def words(text: str) -> frozenset[str]:
+    """Return the words by which sentences are compared, cut to where endings no longer part them."""
+    return frozenset(word[:6] for word in re.findall(r"[^\W\d_]{3,}", text.casefold()))
 
 
 def failed(document: SourceDocument, quote: str) -> Evidence:

@@ -15,7 +15,7 @@ from structrag.structures.table import TableBuilder
 from structrag.structures.table_excerpts import excerpt
 from structrag.structures.table_set import ColumnType, Table, TableSet
 from structrag.structures.table_values import Quantity
-from structrag.structures.table_verification import Claim, check, locate
+from structrag.structures.table_verification import check, locate, words
 from structrag.testing import ScriptedChatModel, scripted
 from structrag.types import SourceDocument
 from structrag.utilizer.table import TableReasoner
@@ -41,8 +41,8 @@ OF_ALDER, OF_BIRK = "Document: Letter of Alder", "Document: Press"
 MakeSession = Callable[[dict[str, Any]], tuple[Session, ScriptedChatModel]]
 
 
-def row(company: str, value: str, quote: str) -> dict[str, Any]:
-    return {"company": company, "revenue": {"value": value, "quote": quote}}
+def row(company: str, revenue: str) -> dict[str, Any]:
+    return {"company": company, "revenue": revenue}
 
 
 @pytest.fixture
@@ -67,8 +67,8 @@ def only(structure: TableSet) -> Table:
     return table
 
 
-GOOD_ALDER = row("Alder Thermik", "EUR 412.6 million", "revenue climbed to EUR 412.6 million")
-GOOD_BIRK = row("Birk Pumps", "73,900 thousand EUR", "revenue of 73,900 thousand EUR")
+GOOD_ALDER = row("Alder Thermik", "EUR 412.6 million")
+GOOD_BIRK = row("Birk Pumps", "73,900 thousand EUR")
 
 
 def test_rows_of_several_documents_in_one_unit(make_session: MakeSession) -> None:
@@ -85,21 +85,22 @@ def test_rows_of_several_documents_in_one_unit(make_session: MakeSession) -> Non
         text = {"alder.txt": ALDER.text, "birk.txt": BIRK.text}[found.span.document_id]
         assert text[found.span.start : found.span.end] == found.quote
         assert found.verified
-    # The line break inside the quote is the document's.
-    assert table.rows[0].cells[1].raw == "revenue climbed to\nEUR 412.6 million"
+    first = table.rows[0].cells[1]
+    assert first.raw == "EUR 412.6 million"
+    assert first.evidence is not None
+    # The sentence that states it, as it stands in the document, line break included.
+    assert first.evidence.quote == "Dear friends, our revenue climbed to\nEUR 412.6 million in 2024."
 
 
 @pytest.mark.parametrize(
     "reply",
     [
-        pytest.param(row("Alder Thermik", "EUR 999 million", "revenue climbed to EUR 412.6 million"), id="value"),
-        pytest.param(row("Alder Thermik", "EUR 412.6 billion", "revenue climbed to EUR 412.6 million"), id="scale"),
-        pytest.param(row("Alder Thermik", "EUR 999 million", "revenue rose to EUR 999 million"), id="quote"),
-        pytest.param(
-            row("Alder Thermik", "73,900 thousand EUR", "revenue of 73,900 thousand EUR"), id="other-document"
-        ),
-        pytest.param(row("Alder Thermik", "412.6", "412.6"), id="digits-alone"),
-        pytest.param(row("Alder Thermik", "40", "We have 40 staff"), id="other-unit"),
+        pytest.param(row("Alder Thermik", "EUR 999 million"), id="value"),
+        pytest.param(row("Alder Thermik", "EUR 412.6 billion"), id="scale"),
+        pytest.param(row("Alder Thermik", "CHF 412.6 million"), id="currency"),
+        pytest.param(row("Alder Thermik", "73,900 thousand EUR"), id="other-document"),
+        pytest.param(row("Alder Thermik", "40"), id="other-unit"),
+        pytest.param(row("Alder Thermik", "climbed"), id="no-number"),
     ],
 )
 def test_what_the_document_does_not_support_is_marked_and_never_used(
@@ -125,7 +126,7 @@ def test_what_the_document_does_not_support_is_marked_and_never_used(
 
 
 def test_a_row_about_an_invented_thing_is_not_loaded(make_session: MakeSession) -> None:
-    invented = row("Zeta Corp", "EUR 412.6 million", "revenue climbed to EUR 412.6 million")
+    invented = row("Zeta Corp", "EUR 412.6 million")
     session, _ = make_session(
         {
             OF_ALDER: {"rows": [invented]},
@@ -139,9 +140,7 @@ def test_a_row_about_an_invented_thing_is_not_loaded(make_session: MakeSession) 
 
 def test_the_title_is_evidence_for_what_the_document_is_about(make_session: MakeSession) -> None:
     nameless = SourceDocument("x.txt", "Alder annual letter", "Our revenue was EUR 5 million.", sha256="3")
-    session, _ = make_session(
-        {"Document: Alder": {"rows": [row("Alder", "EUR 5 million", "revenue was EUR 5 million")]}}
-    )
+    session, _ = make_session({"Document: Alder": {"rows": [row("Alder", "EUR 5 million")]}})
     session.cache = CorpusStore.open(None)
     session.cache.put(nameless, [])
     entity = only(build(session, nameless)).rows[0].cells[0]
@@ -212,19 +211,33 @@ def test_the_nearest_of_several_places_is_taken() -> None:
     assert found.span.start == 42
 
 
-def test_text_and_dates_must_stand_in_the_quote() -> None:
-    document = SourceDocument("d", "D", "Founded on 4 May 1998 by Radka Nova in Lund.", sha256="9")
-    quote = "Founded on 4 May 1998 by Radka Nova"
-    assert check(document, Claim("Radka Nova", quote), ColumnType.TEXT).value == "Radka Nova"
-    assert check(document, Claim("Radka", "by Radka"), ColumnType.TEXT).value == "Radka"
-    assert check(document, Claim("Rad", quote), ColumnType.TEXT).value is None
-    assert check(document, Claim("Lund", quote), ColumnType.TEXT).value is None
-    assert str(check(document, Claim("4 May 1998", quote), ColumnType.DATE).value) == "1998-05-04"
-    assert check(document, Claim("5 May 1998", quote), ColumnType.DATE).value is None
+def test_a_sentence_must_state_the_value() -> None:
+    text = "Founded on 4 May 1998 by Radka Nova in Lund.\n\n1987\n\nIt has 12 rooms."
+    document = SourceDocument("d", "D", text, sha256="9")
+
+    def value(copied: str, type_: ColumnType) -> object:
+        return check(document, copied, type_, frozenset()).value
+
+    assert value("Radka Nova", ColumnType.TEXT) == "Radka Nova"
+    assert value("Nova  in\nLund", ColumnType.TEXT) == "Nova in Lund"
+    assert value("Rad", ColumnType.TEXT) is None
+    assert value("Lund. It", ColumnType.TEXT) is None, "no sentence says this"
+    assert str(value("4 May 1998", ColumnType.DATE)) == "1998-05-04"
+    assert value("5 May 1998", ColumnType.DATE) is None
+    assert value("1987", ColumnType.NUMBER) is None, "digits alone say nothing"
+    assert value("12", ColumnType.NUMBER) is not None
+
+
+def test_of_several_sentences_the_one_about_the_column_is_taken() -> None:
+    text = "Costs came to EUR 5 million. Revenues came to EUR 5 million. Debt came to EUR 5 million."
+    document = SourceDocument("d", "D", text, sha256="9")
+    checked = check(document, "EUR 5 million", ColumnType.NUMBER, words("Which company had most revenue?"))
+    assert checked.evidence.quote == "Revenues came to EUR 5 million."
+    assert text[checked.evidence.span.start : checked.evidence.span.end] == checked.evidence.quote
 
 
 def test_the_unit_comes_from_the_document_even_if_the_model_drops_it() -> None:
-    value = check(ALDER, Claim("412.6", "revenue climbed to EUR 412.6 million"), ColumnType.NUMBER).value
+    value = check(ALDER, "412.6", ColumnType.NUMBER, frozenset()).value
     assert isinstance(value, Quantity)
     assert (value.number, value.unit.label) == (412.6, "EUR million")
 
