@@ -49,9 +49,13 @@ class Prompt:
     examples: tuple[tuple[str, str], ...] = ()
 
     def messages(self) -> list[tuple[str, str]]:
-        """Return the chat as pairs of role and text, the fixed part first."""
+        """Return the chat as pairs of role and text, the fixed part first.
+
+        Documents and questions stand in the last turn: what chat templates write as ``<|…|>`` would end that turn and
+        begin another, so it is taken apart.
+        """
         turns = [turn for user, reply in self.examples for turn in (("human", user), ("ai", reply))]
-        return [("system", self.system), *turns, ("human", self.user)]
+        return [("system", self.system), *turns, ("human", self.user.replace("<|", "< |"))]
 
 
 @dataclass(frozen=True, slots=True)
