@@ -13,7 +13,8 @@ MAX_TOKENS = 508
 """No prompt is longer, whatever the script: a token is at least a character, and the encoder takes 512 with a label."""
 _QUESTION_CHARACTERS = 360
 _TITLE_CHARACTERS = 36
-_MOST_DOCUMENTS = 3
+MOST_DOCUMENTS = 3
+"""Of more documents only the first are described."""
 _NOTABLE_SHARE = 0.15
 # A tokenizer would take these words in a question for its own marks.
 _MARK = re.compile(r"\[+(CLS|SEP|MASK|PAD|UNK|unused\d+)\]+", re.IGNORECASE)
@@ -23,7 +24,7 @@ def render(request: RoutingRequest) -> str:
     """Return the prompt for a request: the question, then the documents' titles and shapes, if there are any."""
     prompt = f"[CLS]{_shortened(_plain(request.question))}[SEP]"
     if request.documents:
-        prompt += f"{'; '.join(_described(d) for d in request.documents[:_MOST_DOCUMENTS])}[SEP]"
+        prompt += f"{'; '.join(described(d) for d in request.documents[:MOST_DOCUMENTS])}[SEP]"
     return prompt
 
 
@@ -35,7 +36,8 @@ def _shortened(question: str) -> str:
     return f"{question[:half]} … {question[-half:]}"
 
 
-def _described(document: DocumentProfile) -> str:
+def described(document: DocumentProfile) -> str:
+    """Return a document's title, cut, and what shapes its text."""
     shares = {"rows": document.table_share, "headings": document.heading_share, "steps": document.step_share}
     shapes = [name for name, share in shares.items() if share >= _NOTABLE_SHARE]
     title = _plain(document.title)[:_TITLE_CHARACTERS]
