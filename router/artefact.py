@@ -36,7 +36,7 @@ class EncoderShape:
 
 
 @dataclass(frozen=True, slots=True)
-class RouterSettings:
+class PolicySettings:
     """What stands in ``router.json``.
 
     Attributes:
@@ -68,7 +68,7 @@ class RouterSettings:
         return fixed | asdict(self)
 
 
-def write_artefact(folder: Path, weights: bytes, settings: RouterSettings, card: str) -> None:
+def write_artefact(folder: Path, weights: bytes, settings: PolicySettings, card: str) -> None:
     """Write an artefact, whole or not at all: it appears under its name when all its files are there."""
     part = folder.with_name(f".{folder.name}.part")
     part.mkdir(parents=True, exist_ok=True)
@@ -78,7 +78,7 @@ def write_artefact(folder: Path, weights: bytes, settings: RouterSettings, card:
     part.rename(folder)
 
 
-def read_settings(folder: Path) -> RouterSettings:
+def read_settings(folder: Path) -> PolicySettings:
     """Read ``router.json``.
 
     Raises:
@@ -98,8 +98,8 @@ def read_settings(folder: Path) -> RouterSettings:
     return settings
 
 
-def _settings(data: dict[str, Any]) -> RouterSettings:
-    settings = RouterSettings(**data | {"encoder": EncoderShape(**data["encoder"])})
+def _settings(data: dict[str, Any]) -> PolicySettings:
+    settings = PolicySettings(**data | {"encoder": EncoderShape(**data["encoder"])})
     numbers = (settings.lora_scale, settings.temperature, settings.unsure_below)
     if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
         raise ValueError("a number is none")
@@ -108,7 +108,7 @@ def _settings(data: dict[str, Any]) -> RouterSettings:
     return settings
 
 
-def read_weights(folder: Path, settings: RouterSettings) -> dict[str, NDArray[np.float32]]:
+def read_weights(folder: Path, settings: PolicySettings) -> dict[str, NDArray[np.float32]]:
     """Return the adapter's and the head's weights.
 
     Raises:

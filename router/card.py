@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from structrag.router.artefact import RouterSettings
+from structrag.router.artefact import PolicySettings
 
 _WHAT = """# Router {version}
 
@@ -33,7 +33,7 @@ confidence; every route can be overridden, and an override is a new preference p
 """
 
 
-def model_card(settings: RouterSettings) -> str:
+def model_card(settings: PolicySettings) -> str:
     """Return the card as Markdown."""
     return _WHAT.format(
         version=settings.version,

@@ -13,6 +13,7 @@ from structrag.router.protocol import RoutingRequest
 from structrag.types import Route, StructureType
 from structrag.usage import UsageMeter
 
+_UNSURE_BELOW = 0.4
 _QUESTION_CHARACTERS = 1200
 """Longer questions are cut in the middle: what is asked stands at the start or at the end."""
 
@@ -30,15 +31,15 @@ class ChatRouter:
     Args:
         chat: The chat model.
         prior: The mean probability of each structure over mixed questions; see `measure_prior`.
-        unsure_below: Routes with less confidence are unsure.
+        unsure_below: Routes with less confidence are unsure; 0.4 by default.
     """
 
     def __init__(
-        self, chat: ChatModel, *, prior: Mapping[StructureType, float] | None = None, unsure_below: float = 0.4
+        self, chat: ChatModel, *, prior: Mapping[StructureType, float] | None = None, unsure_below: float | None = None
     ) -> None:
         self._chat = chat
         self._prior = prior or shipped_prior(chat.name)
-        self._unsure_below = unsure_below
+        self._unsure_below = _UNSURE_BELOW if unsure_below is None else unsure_below
         self._system = _prompt_file("route.txt")
         examples = [json.loads(line) for line in _prompt_file("route_examples.jsonl").splitlines()]
         self._examples = tuple((f"Question: {e['question']}", str(e["structure"])) for e in examples)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 from safetensors.numpy import save
 
-from structrag.errors import TrainingDataError
-from structrag.router.artefact import EncoderShape, RouterSettings, write_artefact
+from structrag.errors import RoutingError, TrainingDataError
+from structrag.router.artefact import EncoderShape, PolicySettings, read_settings, read_weights, write_artefact
 from structrag.router.calibration import (
     calibration_error,
     fit_temperature,
@@ -45,11 +47,10 @@ def fit(
     settings: TrainingSettings,
     listener: StepListener = lambda step: None,
     *,
+    start: Path | None = None,
     base_model: str = "embedded",
 ) -> Path:
-    """Train a new version below ``home`` and return its folder; the version in use is not touched.
-
-    A training that was interrupted goes on from its last checkpoint when the same data and settings are given again.
+    """Train a new version below ``home`` and return its folder; one that was interrupted goes on where it was.
 
     Args:
         pairs: What to train on.
@@ -57,22 +58,37 @@ def fit(
         home: Where versions are kept.
         settings: How to train.
         listener: Told every few steps.
+        start: The artefact to train on from; a fresh policy by default. Its rank goes before that of the settings.
         base_model: The encoder.
 
     Raises:
+        RoutingError: The artefact to start from is damaged, or the same training is under way already.
         TrainingDataError: There are too few held-out questions, or some of them are trained on.
         MissingExtraError: The encoder is not installed.
     """
     _check(pairs, held)
-    base = encoder_folder(base_model)
-    identity = hashlib.sha256(f"{data_hash(pairs)}{describe(settings)}{base_model}".encode()).hexdigest()
-    name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{identity[:6]}"
-    work = home / f".training-{identity[:16]}"
-    started = time.monotonic()
-    policy, _ = train_policy(pairs, base, work, settings, listener)
-    weights = save(adapter_weights(policy))
-    training = describe(settings) | {"pairs": len(pairs), "seconds": round(time.monotonic() - started)}
-    draft = RouterSettings(
+    before = read_weights(start, read_settings(start)) if start else None
+    if before:
+        settings = replace(settings, rank=_rank(before))
+    identity = _identity(pairs, settings, base_model, start)
+    with _sole_training(home, identity) as work:
+        started = time.monotonic()
+        policy, _ = train_policy(pairs, encoder_folder(base_model), work, settings, listener, start=before)
+        weights = save(adapter_weights(policy))
+        how = describe(settings) | {"pairs": len(pairs), "seconds": round(time.monotonic() - started)}
+        how |= {"started_from": read_settings(start).version} if start else {}
+        name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{identity[:6]}"
+        draft = _draft(name, base_model, policy, weights, data_hash(pairs), how)
+        final = calibrated(draft, _trial(work, weights, draft), work, held)
+        write_artefact(home / final.version, weights, final, model_card(final))
+    return home / final.version
+
+
+def _draft(
+    name: str, base_model: str, policy: EncoderPolicy, weights: bytes, data_sha256: str, how: Mapping[str, Any]
+) -> PolicySettings:
+    """The settings before calibration."""
+    return PolicySettings(
         version=name,
         base_model=base_model,
         encoder=_shape(policy),
@@ -80,16 +96,39 @@ def fit(
         temperature=1.0,
         unsure_below=0.0,
         adapter_sha256=hashlib.sha256(weights).hexdigest(),
-        data_sha256=data_hash(pairs),
-        training=training,
+        data_sha256=data_sha256,
+        training=how,
     )
-    final = calibrated(draft, _trial(work, weights, draft), work, held)
-    write_artefact(home / name, weights, final, model_card(final))
-    shutil.rmtree(work)
-    return home / name
 
 
-def _trial(work: Path, weights: bytes, draft: RouterSettings) -> Path:
+@contextmanager
+def _sole_training(home: Path, identity: str) -> Iterator[Path]:
+    """Give a folder for checkpoints, gone when all went well; nobody else trains the same in the meantime."""
+    work = home / f".training-{identity[:16]}"
+    home.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(work.with_suffix(".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise RoutingError(
+            "The same training is under way in another process.", hint="Wait for it, or train on other pairs."
+        ) from error
+    with lock:
+        yield work
+        shutil.rmtree(work)
+
+
+def _identity(pairs: Sequence[PreferencePair], settings: TrainingSettings, base_model: str, start: Path | None) -> str:
+    """By what a training that was interrupted is found again: the same data, settings and start."""
+    origin = read_settings(start).adapter_sha256 if start else ""
+    return hashlib.sha256(f"{data_hash(pairs)}{describe(settings)}{base_model}{origin}".encode()).hexdigest()
+
+
+def _rank(weights: Mapping[str, NDArray[Any]]) -> int:
+    return next(int(matrix.shape[0]) for name, matrix in weights.items() if name.endswith(".lora_A"))
+
+
+def _trial(work: Path, weights: bytes, draft: PolicySettings) -> Path:
     """Write the artefact where only this training sees it: it is calibrated as it will be served."""
     folder = work / "trial"
     shutil.rmtree(folder, ignore_errors=True)
@@ -97,7 +136,7 @@ def _trial(work: Path, weights: bytes, draft: RouterSettings) -> Path:
     return folder
 
 
-def calibrated(settings: RouterSettings, folder: Path, cache: Path, held: Sequence[LabelledQuestion]) -> RouterSettings:
+def calibrated(settings: PolicySettings, folder: Path, cache: Path, held: Sequence[LabelledQuestion]) -> PolicySettings:
     """Return the settings with temperature, threshold and metrics set on held-out questions, as they are served."""
     logits = PolicyRouter(folder, cache).logits([question.request for question in held])
     accepted = np.array([[question.accepts(s) for s in StructureType] for question in held])

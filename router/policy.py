@@ -7,6 +7,7 @@ the mean of what is left stands at every position. Needs torch; what serves rout
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,6 +20,8 @@ from structrag.router.template import MAX_TOKENS
 from structrag.types import StructureType
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from transformers import PreTrainedTokenizerBase
 
 LABEL_TOKENS = {structure: f"[unused{number}]" for number, structure in enumerate(StructureType)}
@@ -44,11 +47,18 @@ class _PooledEncoder(nn.Module):  # type: ignore[misc]  # torch is not followed
         is_label = torch.isin(input_ids, cast(torch.Tensor, self.label_ids))
         # Routes are asked for without a completion, so the policy must not see one in training either.
         seen = mask * ~torch.isin(input_ids, cast(torch.Tensor, self.completion_ids))
-        hidden = self.encoder(input_ids=input_ids, attention_mask=seen).last_hidden_state
-        weights = seen.unsqueeze(-1).to(hidden.dtype)
-        pooled = (hidden * weights).sum(1, keepdim=True) / weights.sum(1, keepdim=True).clamp(min=1)
-        states = torch.cat([pooled.expand(-1, input_ids.shape[1], -1), is_label.unsqueeze(-1).to(hidden.dtype)], -1)
+        # DPO's chosen and rejected rows differ in the completion alone, which is not seen: each prompt is read once.
+        prompts, row_of = torch.unique(input_ids * seen, dim=0, return_inverse=True)
+        pooled = self._pool(prompts)[row_of]
+        states = torch.cat([pooled.expand(-1, input_ids.shape[1], -1), is_label.unsqueeze(-1).to(pooled.dtype)], -1)
         return BaseModelOutput(last_hidden_state=states)
+
+    def _pool(self, prompts: torch.Tensor) -> torch.Tensor:
+        """Return the mean of each prompt's vectors, shape ``(len(prompts), 1, hidden)``; 0 is padding."""
+        seen = prompts.ne(0).long()
+        hidden = self.encoder(input_ids=prompts, attention_mask=seen).last_hidden_state
+        weights = seen.unsqueeze(-1).to(hidden.dtype)
+        return (hidden * weights).sum(1, keepdim=True) / weights.sum(1, keepdim=True).clamp(min=1)
 
 
 class EncoderPolicy(PreTrainedModel):  # type: ignore[misc]  # transformers is not followed
@@ -88,6 +98,17 @@ class EncoderPolicy(PreTrainedModel):  # type: ignore[misc]  # transformers is n
         """Return the head as the five structures need it: ``head.weight`` (5, hidden) and ``head.bias`` (5)."""
         weight, bias = self.lm_head.weight.detach(), self.lm_head.bias.detach()
         return {"head.weight": weight[self._labels, :-1].clone(), "head.bias": bias[self._labels].clone()}
+
+    def start_from(self, weights: Mapping[str, NDArray[np.floating]]) -> None:
+        """Take over an artefact's adapter and head, to train on from there."""
+        with torch.no_grad():
+            for name, module in self.pooled.encoder.named_modules():
+                if hasattr(module, "lora_A"):
+                    for part in ("lora_A", "lora_B"):
+                        matrix = getattr(module, part)["default"].weight
+                        matrix.copy_(torch.from_numpy(weights[f"{name}.{part}"]))
+            self.lm_head.weight[self._labels, :-1] = torch.from_numpy(weights["head.weight"])
+            self.lm_head.bias[self._labels] = torch.from_numpy(weights["head.bias"])
 
     def label_logits(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Return the logits of the five structures, shape ``(batch, 5)``, in the order of `StructureType`."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from structrag.errors import MissingExtraError, RoutingError
 from structrag.router import template
-from structrag.router.artefact import RouterSettings, read_settings, read_weights
+from structrag.router.artefact import PolicySettings, read_settings, read_weights
 from structrag.router.protocol import RoutingRequest
 from structrag.types import Route, StructureType
 from structrag.usage import UsageMeter
@@ -26,15 +28,34 @@ class PolicyRouter:
     """Routes by the trained policy; calls no chat model.
 
     Args:
-        folder: The artefact.
+        folder: The artefact, or what says where it is; nothing is read before the first route.
         cache: Where the derived graph is kept.
+        unsure_below: Routes with less confidence are unsure; the artefact's own threshold by default.
     """
 
-    def __init__(self, folder: Path, cache: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path | Callable[[], Path], cache: Path, *, unsure_below: float | None = None) -> None:
+        self._locate = folder if callable(folder) else lambda: folder
         self._cache = cache
-        self.settings: RouterSettings = read_settings(folder)
-        self._loaded: tuple[Any, Any] | None = None
+        self._unsure_below = unsure_below
+        self._lock = Lock()
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where the artefact is.
+
+        Raises:
+            RoutingError: There is none of that name.
+        """
+        return self._locate()
+
+    @cached_property
+    def settings(self) -> PolicySettings:
+        """What stands in the artefact's ``router.json``.
+
+        Raises:
+            RoutingError: It is missing, damaged, or made for another template or another set of labels.
+        """
+        return read_settings(self.folder)
 
     @property
     def name(self) -> str:
@@ -53,10 +74,15 @@ class PolicyRouter:
         return Route(
             question=request.question,
             probabilities=shares,
-            unsure=max(shares.values()) < self.settings.unsure_below,
+            unsure=max(shares.values()) < self.unsure_below,
             router=self.name,
             seconds=time.perf_counter() - started,
         )
+
+    @property
+    def unsure_below(self) -> float:
+        """Routes with less confidence are unsure."""
+        return self.settings.unsure_below if self._unsure_below is None else self._unsure_below
 
     def probabilities(self, requests: Sequence[RoutingRequest]) -> NDArray[np.float32]:
         """Return calibrated probabilities, shape ``(len(requests), 5)``, in the order of `StructureType`."""
@@ -76,28 +102,28 @@ class PolicyRouter:
     def _logits(self, requests: Sequence[RoutingRequest]) -> NDArray[np.float32]:
         import numpy as np
 
-        tokenizer, session = self._load()
+        with self._lock:
+            tokenizer, session = self._loaded
         encoded = tokenizer.encode_batch([template.render(r) for r in requests], add_special_tokens=False)
         ids = np.array([e.ids for e in encoded], dtype=np.int64)
         mask = np.array([e.attention_mask for e in encoded], dtype=np.int64)
         return np.asarray(session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0])
 
-    def _load(self) -> tuple[Any, Any]:
-        if self._loaded is None:
-            import onnxruntime
-            from tokenizers import Tokenizer
+    @cached_property
+    def _loaded(self) -> tuple[Any, Any]:
+        """The tokenizer and the session."""
+        import onnxruntime
+        from tokenizers import Tokenizer
 
-            base = encoder_folder(self.settings.base_model)
-            tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
-            tokenizer.enable_truncation(template.MAX_TOKENS)
-            tokenizer.enable_padding()
-            graph = derived_graph(self._folder, self.settings, base, self._cache)
-            options = onnxruntime.SessionOptions()
-            # A question is too short to be worth sharing out, and the chat model needs the other cores.
-            options.intra_op_num_threads = 1
-            session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
-            self._loaded = tokenizer, session
-        return self._loaded
+        base = encoder_folder(self.settings.base_model)
+        tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
+        tokenizer.enable_truncation(template.MAX_TOKENS)
+        tokenizer.enable_padding()
+        graph = derived_graph(self.folder, self.settings, base, self._cache)
+        options = onnxruntime.SessionOptions()
+        # A question is too short to be worth sharing out, and the chat model needs the other cores.
+        options.intra_op_num_threads = 1
+        return tokenizer, onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
 
 
 def encoder_folder(base_model: str) -> Path:
@@ -118,7 +144,7 @@ def encoder_folder(base_model: str) -> Path:
     raise RoutingError(f"There is no encoder at {base_model!r}.", hint="Train a router on one that is there.")
 
 
-def derived_graph(folder: Path, settings: RouterSettings, base: Path, cache: Path) -> Path:
+def derived_graph(folder: Path, settings: PolicySettings, base: Path, cache: Path) -> Path:
     """Return the policy's int8 ONNX graph, derived from the artefact if it is not in the cache yet."""
     from structrag.router import encoder_graph
 

@@ -174,33 +174,45 @@ def _parsed(path: Path, number: int, line: str) -> Any:
         raise _wrong(path, number, f"is not a row: {error}") from error
 
 
-def _pair(path: Path, number: int, row: Any) -> PreferencePair:
+def preference_pair(row: Any) -> PreferencePair:
+    """Return the pair that one line of a preference file describes.
+
+    Raises:
+        ValueError: It describes none; the message goes on a sentence that begins with the row.
+    """
     if not isinstance(row, dict):
-        raise _wrong(path, number, "is not a JSON object")
+        raise ValueError("is not a JSON object")
     columns = {column: row.get(column) for column in ("prompt", "chosen", "rejected")}
     missing = [column for column, value in columns.items() if not str(value or "").strip()]
     if missing:
-        raise _wrong(path, number, f"has no {' and no '.join(missing)}")
+        raise ValueError(f"has no {' and no '.join(missing)}")
     if not _is_text(row["prompt"]):
-        raise _wrong(path, number, "has a prompt that is no text")
+        raise ValueError("has a prompt that is no text")
     labels = [str(row[column]).strip() for column in ("chosen", "rejected")]
     unknown = [label for label in labels if label not in set(StructureType)]
     if unknown:
-        raise _wrong(path, number, f"names {unknown[0]!r}, which is none of {', '.join(StructureType)}")
+        raise ValueError(f"names {unknown[0]!r}, which is none of {', '.join(StructureType)}")
     if labels[0] == labels[1]:
-        raise _wrong(path, number, f"prefers {labels[0]} to itself")
+        raise ValueError(f"prefers {labels[0]} to itself")
     provenance = row.get("provenance") or {}
     kind = str(provenance.get("kind", "human")) if isinstance(provenance, dict) else ""
     if kind not in _KINDS:
-        raise _wrong(path, number, f"has a provenance that is none of {', '.join(_KINDS)}")
+        raise ValueError(f"has a provenance that is none of {', '.join(_KINDS)}")
     try:
         documents = tuple(document_profile(d) for d in row.get("documents") or [])
     except (AttributeError, TypeError, ValueError) as error:
-        raise _wrong(path, number, f"describes a document wrongly: {error}") from error
+        raise ValueError(f"describes a document wrongly: {error}") from error
     request = RoutingRequest(str(row["prompt"]).strip(), documents)
     return PreferencePair(
         request, StructureType(labels[0]), StructureType(labels[1]), kind, str(provenance.get("id", ""))
     )
+
+
+def _pair(path: Path, number: int, row: Any) -> PreferencePair:
+    try:
+        return preference_pair(row)
+    except ValueError as error:
+        raise _wrong(path, number, str(error)) from error
 
 
 def _is_text(value: Any) -> bool:

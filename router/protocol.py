@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from structrag.types import DocumentProfile, Route, StructureType
 from structrag.usage import UsageMeter
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,15 @@ class Router(Protocol):
         Raises:
             RoutingError: No structure could be chosen; there is no default.
         """
+        ...
+
+
+@runtime_checkable
+class ScoringRouter(Router, Protocol):
+    """A router cheap enough to be asked the same question without each of its words."""
+
+    def probabilities(self, requests: Sequence[RoutingRequest]) -> NDArray[np.floating]:
+        """Return calibrated probabilities, shape ``(len(requests), 5)``, in the order of `StructureType`."""
         ...
 
 

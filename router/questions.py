@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.resources import files
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from structrag.errors import TrainingDataError
@@ -53,14 +55,75 @@ def read_domain(questions: Path, documents: Path | None = None) -> list[Labelled
     return [_question(row, questions, number, described) for number, row in _rows(questions)]
 
 
-def label_pairs(questions: Sequence[LabelledQuestion]) -> list[PreferencePair]:
-    """Return, for each question, its structure preferred to every other that is not right as well."""
+@dataclass(frozen=True, slots=True)
+class ShippedQuestions:
+    """The labelled questions that come with the package.
+
+    Attributes:
+        training: By all authors but one.
+        held_out: By that one author, and hand-written ones by another: to calibrate on and to compare versions on.
+    """
+
+    training: tuple[LabelledQuestion, ...]
+    held_out: tuple[LabelledQuestion, ...]
+
+
+def shipped_questions() -> ShippedQuestions:
+    """Return the labelled questions that come with the package, split by author and thereby by domain."""
+    folder = Path(str(files("structrag.corpora").joinpath("preferences")))
+    index = json.loads((folder / "authors.json").read_text(encoding="utf-8"))
+    by_author = {
+        author: [
+            replace(question, batch=author)
+            for domain in domains
+            for question in read_domain(folder / f"questions/{domain}.jsonl", folder / f"documents/{domain}.jsonl")
+        ]
+        for author, domains in index["authors"].items()
+    }
+    held_out = by_author.pop(index["held_out"]) + read_domain(folder / "handwritten_dev.jsonl")
+    return ShippedQuestions(tuple(q for questions in by_author.values() for q in questions), tuple(held_out))
+
+
+def with_mixed_documents(questions: Sequence[LabelledQuestion], *, seed: int = 0) -> list[LabelledQuestion]:
+    """Return the questions, half of the described ones with documents of another question of their group.
+
+    Retrieval does not always find the right documents; and where a kind of document goes with a label, a policy would
+    read the documents and not the question.
+
+    Args:
+        questions: The questions.
+        seed: Of the drawing.
+    """
+    random = Random(seed)
+    described: dict[str, list[tuple[DocumentProfile, ...]]] = {}
+    for question in questions:
+        if question.request.documents:
+            described.setdefault(question.group, []).append(question.request.documents)
     return [
-        PreferencePair(question.request, question.structure, rejected, "label", question.id)
-        for question in questions
-        for rejected in StructureType
-        if not question.accepts(rejected)
+        replace(q, request=replace(q.request, documents=random.choice(described[q.group])))
+        if q.request.documents and random.random() < 0.5
+        else q
+        for q in questions
     ]
+
+
+def label_pairs(
+    questions: Sequence[LabelledQuestion], *, each: int = len(StructureType), seed: int = 0
+) -> list[PreferencePair]:
+    """Return, for each question, its structure preferred to others that are not right as well.
+
+    Args:
+        questions: The questions.
+        each: Most pairs for a question; which ones is drawn at random.
+        seed: Of the drawing.
+    """
+    random = Random(seed)
+    pairs = []
+    for question in questions:
+        wrong = [structure for structure in StructureType if not question.accepts(structure)]
+        for rejected in random.sample(wrong, min(each, len(wrong))):
+            pairs.append(PreferencePair(question.request, question.structure, rejected, "label", question.id))
+    return pairs
 
 
 def _question(row: Any, path: Path, number: int, described: Mapping[int, DocumentProfile]) -> LabelledQuestion:

@@ -6,14 +6,18 @@ Rafailov et al. 2023 (arXiv 2305.18290) for DPO; the trainers are TRL's own, unm
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from datasets import Dataset
-from transformers import TrainerCallback
+from datasets import Dataset, disable_progress_bars, enable_progress_bars
+from datasets.utils import is_progress_bar_enabled
+from transformers import PrinterCallback, TrainerCallback
+from transformers.utils import logging as transformers_logging
 from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
 from structrag.router.policy import LABEL_TOKENS, EncoderPolicy, load_policy
@@ -21,7 +25,11 @@ from structrag.router.preferences import PreferencePair
 from structrag.router.template import MAX_TOKENS, render
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from transformers import PreTrainedTokenizerBase, TrainerControl, TrainerState, TrainingArguments
+
+_LENGTH = "length"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +86,10 @@ def train_policy(
     work: Path,
     settings: TrainingSettings,
     listener: StepListener = lambda step: None,
+    *,
+    start: Mapping[str, NDArray[np.floating]] | None = None,
 ) -> tuple[EncoderPolicy, PreTrainedTokenizerBase]:
-    """Train a fresh policy on the encoder at ``base``.
+    """Train a policy on the encoder at ``base``.
 
     Args:
         pairs: What is preferred to what.
@@ -87,16 +97,20 @@ def train_policy(
         work: For checkpoints: a training that was interrupted goes on from the last one.
         settings: How.
         listener: Told every few steps.
+        start: An artefact's weights, of the same rank, to train on from; a fresh policy by default.
 
     Returns:
         The policy, in evaluation mode, and its tokenizer.
     """
     torch.manual_seed(settings.seed)
-    policy, tokenizer = load_policy(base, rank=settings.rank)
-    if settings.sft_epochs:
-        _run(_supervised_trainer(pairs, policy, tokenizer, work / "sft", settings, _Progress("sft", listener)))
-    if settings.dpo_epochs:
-        _run(_preference_trainer(pairs, policy, tokenizer, work / "dpo", settings, _Progress("dpo", listener)))
+    with _quietly():
+        policy, tokenizer = load_policy(base, rank=settings.rank)
+        if start is not None:
+            policy.start_from(start)
+        if settings.sft_epochs:
+            _run(_supervised_trainer(pairs, policy, tokenizer, work / "sft", settings, _Progress("sft", listener)))
+        if settings.dpo_epochs:
+            _run(_preference_trainer(pairs, policy, tokenizer, work / "dpo", settings, _Progress("dpo", listener)))
     return policy.eval(), tokenizer
 
 
@@ -131,6 +145,7 @@ def _preference_trainer(
         beta=settings.beta,
         max_length=MAX_TOKENS + 2,
         precompute_ref_log_probs=True,
+        remove_unused_columns=False,  # or the lengths were gone before they are grouped by
     )
     return DPOTrainer(
         model=policy,
@@ -145,12 +160,14 @@ def _preference_trainer(
 def _supervised(pairs: Sequence[PreferencePair]) -> Dataset:
     """One row for each question: its preferred label."""
     rows = {(render(pair.request), LABEL_TOKENS[pair.chosen]): None for pair in pairs}
-    return Dataset.from_list([{"prompt": prompt, "completion": label} for prompt, label in rows])
+    return Dataset.from_list([{"prompt": prompt, "completion": label, _LENGTH: len(prompt)} for prompt, label in rows])
 
 
-def _pair_row(pair: PreferencePair) -> dict[str, str]:
+def _pair_row(pair: PreferencePair) -> dict[str, str | int]:
+    prompt = render(pair.request)
     return {
-        "prompt": render(pair.request),
+        "prompt": prompt,
+        _LENGTH: len(prompt),
         "chosen": LABEL_TOKENS[pair.chosen],
         "rejected": LABEL_TOKENS[pair.rejected],
     }
@@ -164,6 +181,9 @@ def _common(settings: TrainingSettings, folder: Path, epochs: int) -> dict[str, 
         "learning_rate": settings.body_rate,
         "lr_scheduler_type": "linear",
         "warmup_steps": 0.1,
+        # A step costs as much as its longest prompt, so prompts of about one length go together.
+        "train_sampling_strategy": "group_by_length",
+        "length_column_name": _LENGTH,
         "max_grad_norm": 1.0,
         "seed": settings.seed,
         "use_cpu": True,
@@ -178,8 +198,28 @@ def _common(settings: TrainingSettings, folder: Path, epochs: int) -> dict[str, 
     }
 
 
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep the libraries' progress bars, reports and notices from the terminal: the listener is told instead."""
+    shown, level = is_progress_bar_enabled(), transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    disable_progress_bars()
+    with warnings.catch_warnings():
+        # trl asks transformers by names that are on their way out.
+        warnings.simplefilter("ignore", FutureWarning)
+        try:
+            yield
+        finally:
+            transformers_logging.set_verbosity(level)
+            if shown:
+                transformers_logging.enable_progress_bar()
+                enable_progress_bars()
+
+
 def _run(trainer: Any) -> None:
     """Train, from the last checkpoint where there is one."""
+    trainer.remove_callback(PrinterCallback)  # it would write to stdout, which is for data
     folder = Path(trainer.args.output_dir)
     trainer.train(resume_from_checkpoint=bool(list(folder.glob("checkpoint-*"))))
 

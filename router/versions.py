@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from structrag.errors import RoutingError
-from structrag.router.artefact import RouterSettings, read_settings, read_weights
+from structrag.router.artefact import PolicySettings, read_settings, read_weights
 
 SHIPPED = "shipped"
 _ACTIVE = "active"
@@ -33,7 +33,7 @@ class RouterVersion:
     name: str
     folder: Path
     is_active: bool
-    settings: RouterSettings | None
+    settings: PolicySettings | None
     problem: str = ""
 
 

@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import platformdirs
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -74,10 +74,17 @@ class RetrievalSettings(_Section):
 class RouterSettings(_Section):
     """Who chooses the structure."""
 
-    name: str = "chat"
-    """`chat`, or `fixed:<structure>`."""
-    unsure_below: float = Field(default=0.4, ge=0, le=1)
-    """A route with less confidence is called unsure, and the runner-up is built as well if the first finds nothing."""
+    name: str = "policy"
+    """`policy` (the trained router in use), `policy:<version>`, `chat` (few-shot), `fixed:<structure>`, or one that a
+    package offers under the entry point group `structrag.routers`."""
+    unsure_below: float | None = Field(default=None, ge=0, le=1)
+    """A route with less confidence is called unsure; by default the router's own threshold."""
+    when_unsure: Literal["runner_up", "chosen"] = "runner_up"
+    """`runner_up`: the second choice is tried as well if the first finds nothing; `chosen`: it is not."""
+    versions: Annotated[Path, AfterValidator(Path.expanduser)] = Field(
+        default_factory=lambda: platformdirs.user_data_path("structrag") / "routers"
+    )
+    """The folder where trained routers are kept."""
 
 
 class BudgetSettings(_Section):

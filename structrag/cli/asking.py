@@ -78,6 +78,7 @@ def route(
             "the documents being optional. One JSON line per question comes out.",
         ),
     ] = None,
+    why: Annotated[bool, typer.Option("--why", help="Also show the words that moved the decision.")] = False,
     as_json: JsonOption = False,
     corpus: CorpusOption = None,
     model: ModelOption = None,
@@ -91,12 +92,15 @@ def route(
         for request in requests:
             with activity:
                 chosen = _route_one(rag, request)
+                words = rag.moving_words(chosen, documents=request.documents) if why else ()
             if batch or as_json:
-                write_json(chosen.to_dict())
+                write_json(chosen.to_dict() | ({"words": [word.to_dict() for word in words]} if why else {}))
                 continue
-            from structrag.cli.rendering import route_view, show
+            from structrag.cli.rendering import route_view, show, words_view
 
             show(route_view(chosen))
+            if why:
+                show(words_view(words))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from structrag.cli.text import clean, first_lines, one_line
+from structrag.router.occlusion import MovingWord
 from structrag.types import Answer, Citation, Route, StructureType
 from structrag.usage import Usage
 
@@ -16,6 +17,8 @@ _BAR_CELLS = 24
 _STRUCTURE_LINES = 20
 _STRUCTURE_CHARACTERS = 4000
 _QUOTE_CHARACTERS = 240
+_MOST_WORDS, _MOST_AGAINST = 5, 2
+_LEAST_INFLUENCE = 0.01
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
@@ -72,6 +75,21 @@ def route_view(route: Route, *, answered_by: StructureType | None = None) -> Tex
         style = "bold" if structure is (answered_by or route.structure) else "dim"
         bar = _bar(probability).ljust(_BAR_CELLS)
         lines.append(Text(f"  {structure:<9} {bar} {probability:>4.0%}", style=style))
+    return Text("\n").join(lines)
+
+
+def words_view(words: Sequence[MovingWord]) -> Text:
+    """Return the words that spoke for and against a route, with what each changed in points."""
+    if not words:
+        return Text("  This router does not tell which words moved it.", style="dim")
+    told = [word for word in words if abs(word.influence) >= _LEAST_INFLUENCE]
+    lines = [Text("Words", style="bold") + Text("  what each adds to the chosen structure's probability", style="dim")]
+    speak_for = [word for word in told if word.influence > 0][:_MOST_WORDS]
+    speak_against = [word for word in told if word.influence < 0][-_MOST_AGAINST:]
+    for word in speak_for + speak_against:
+        lines.append(Text(f"  {word.influence * 100:+5.0f} points  {one_line(word.word)}"))
+    if not told:
+        lines.append(Text("  no single word moves it", style="dim"))
     return Text("\n").join(lines)
 
 

@@ -69,6 +69,23 @@ class Retriever:
                 return ids[:limit]
             depth, last_count = 2 * depth, len(passages)
 
+    def documents_by_words(self, question: str, *, limit: int, scope: Collection[str] | None = None) -> list[str]:
+        """Return the ids of the ``limit`` best documents by their words alone: no embedder, so no waiting for one.
+
+        Args:
+            question: In words.
+            limit: How many at most.
+            scope: Ids of the documents to search; all by default.
+
+        Raises:
+            StoreError: The scope names a document that is not there, or the corpus cannot be read.
+        """
+        self._check(limit, scope)
+        found = self._keywords.search(question, _DEPTH * _DEPTH * limit, scope)
+        passages = self._store.passages([chunk_id for chunk_id, _ in found])
+        ids = [passages[chunk_id].span.document_id for chunk_id, _ in found if chunk_id in passages]
+        return list(dict.fromkeys(ids))[:limit]
+
     def _check(self, count: int, scope: Collection[str] | None) -> None:
         if count < 1:
             raise ValueError(f"At least 1 result must be asked for, not {count}.")

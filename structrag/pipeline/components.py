@@ -8,11 +8,14 @@ from structrag.errors import ConfigError
 from structrag.types import StructureType
 
 if TYPE_CHECKING:
-    from structrag.config import RouterSettings
+    from structrag.config import Settings
     from structrag.models.chat import ChatModel
     from structrag.router import Router
     from structrag.structures.building import Builder
     from structrag.utilizer.finding import Reasoner
+
+ROUTER_GROUP = "structrag.routers"
+"""Entry points of this group are called without arguments and return a `Router`."""
 
 
 def builder_and_reasoner(structure: StructureType) -> tuple[Builder, Reasoner]:
@@ -45,17 +48,43 @@ def builder_and_reasoner(structure: StructureType) -> tuple[Builder, Reasoner]:
             return ChunkBuilder(), ChunkReasoner()
 
 
-def load_router(settings: RouterSettings, chat: ChatModel) -> Router:
-    """Return the configured router.
+def load_router(settings: Settings, chat: ChatModel) -> Router:
+    """Return the configured router; the trained one reads its files when it is first asked.
 
     Raises:
-        ConfigError: ``router.name`` is neither ``chat`` nor ``fixed:<structure>``.
+        ConfigError: ``router.name`` names no router.
     """
     from structrag.router import ChatRouter, FixedRouter
 
-    if settings.name == "chat":
-        return ChatRouter(chat, unsure_below=settings.unsure_below)
-    kind, _, structure = settings.name.partition(":")
+    kind, _, which = settings.router.name.partition(":")
+    if kind == "policy":
+        return _policy_router(settings, which)
+    if kind == "chat" and not which:
+        return ChatRouter(chat, unsure_below=settings.router.unsure_below)
     if kind == "fixed":
-        return FixedRouter(StructureType.parse(structure))
-    raise ConfigError(f"There is no router {settings.name!r}.", hint="Use `chat`, or `fixed:<structure>`.")
+        return FixedRouter(StructureType.parse(which))
+    return _offered_router(settings.router.name)
+
+
+def _policy_router(settings: Settings, version: str) -> Router:
+    from structrag.router.policy_router import PolicyRouter
+    from structrag.router.versions import VersionStore
+
+    versions = VersionStore(settings.router.versions)
+    return PolicyRouter(
+        lambda: versions.folder(version or versions.active()),
+        settings.models.cache,
+        unsure_below=settings.router.unsure_below,
+    )
+
+
+def _offered_router(name: str) -> Router:
+    """Return the router that an installed package offers under this name."""
+    from importlib.metadata import entry_points
+
+    offered = {point.name: point for point in entry_points(group=ROUTER_GROUP)}
+    if name not in offered:
+        known = ", ".join(["policy", "policy:<version>", "chat", "fixed:<structure>", *sorted(offered)])
+        raise ConfigError(f"There is no router {name!r}.", hint=f"`router.name` is one of: {known}.")
+    router: Router = offered[name].load()()
+    return router

@@ -14,6 +14,9 @@ from structrag.events import Answered, PassagesRetrieved, RouteChosen, Structure
 from structrag.index.retriever import Retriever
 from structrag.pipeline.components import builder_and_reasoner
 from structrag.router import FixedRouter, Router, RoutingRequest
+from structrag.router.occlusion import MovingWord, moving_words
+from structrag.router.protocol import ScoringRouter
+from structrag.router.template import MOST_DOCUMENTS
 from structrag.session import Session
 from structrag.structures.building import BuildRequest
 from structrag.types import Answer, Citation, Evidence, Route, Structure, StructureType
@@ -54,15 +57,36 @@ class QuestionRun:
         self._router = router
         self._settings = settings
 
-    def route(self, question: Question, request: BuildRequest, session: Session) -> Route:
-        """Return the route of a question over what retrieval found for it.
+    def route(self, question: Question, session: Session) -> Route:
+        """Return the route of a question over the documents that share most words with it.
 
         Raises:
             RoutingError: No structure could be chosen.
+            StoreError: The scope names a document that the corpus does not hold.
         """
-        router = FixedRouter(question.structure) if question.structure else self._router
-        profiles = tuple(profile(document) for document in request.documents)
-        return router.route(RoutingRequest(question.text, profiles), session.meter)
+        if question.structure:
+            return FixedRouter(question.structure).route(RoutingRequest(question.text), session.meter)
+        return self._router.route(self.routing_request(question), session.meter)
+
+    def moving_words(self, question: Question, structure: StructureType) -> tuple[MovingWord, ...]:
+        """Return the question's words, the one that spoke most for a structure first; none if the router cannot tell.
+
+        Raises:
+            RoutingError: The router is damaged.
+            StoreError: The scope names a document that the corpus does not hold.
+        """
+        if not isinstance(self._router, ScoringRouter):
+            return ()
+        return moving_words(self.routing_request(question), structure, self._router.probabilities)
+
+    def routing_request(self, question: Question) -> RoutingRequest:
+        """Return what a router is shown: the question, and the documents that share most words with it.
+
+        Raises:
+            StoreError: The scope names a document that the corpus does not hold.
+        """
+        ids = self._retriever.documents_by_words(question.text, limit=MOST_DOCUMENTS, scope=question.scope)
+        return RoutingRequest(question.text, tuple(profile(self._store.document(each)) for each in ids))
 
     def retrieve(self, question: Question) -> BuildRequest:
         """Return the passages and the documents to build from.
@@ -84,13 +108,25 @@ class QuestionRun:
         """
         request = self.retrieve(question)
         session.listener(PassagesRetrieved(request.passages))
-        route = self.route(question, request, session)
+        route = self.route(question, session)
         session.listener(RouteChosen(route, question.structure or route.structure, question.structure is not None))
-        attempt = self._attempt(candidates(route, forced=question.structure is not None), request, session)
+        attempt = self._attempt(self._candidates(question, route), request, session)
         answer = self._compose(question, route, attempt, session)
         self._store.put_answer(answer.id, answer.to_dict())
         session.listener(Answered(answer))
         return answer
+
+    def _candidates(self, question: Question, route: Route) -> list[StructureType]:
+        """The structures to try, in order.
+
+        A caller's choice is the only one. Otherwise the route's structure comes first; an unsure route adds its
+        runner-up, unless the settings say otherwise; and passages come last, since reading them costs one call and
+        what one structure misses they may hold. Which of them answered is in the answer and in its trace.
+        """
+        if question.structure:
+            return [question.structure]
+        second = [route.runner_up] if route.unsure and self._settings.router.when_unsure == "runner_up" else []
+        return list(dict.fromkeys([route.structure, *second, StructureType.CHUNK]))
 
     def _attempt(self, types: Sequence[StructureType], request: BuildRequest, session: Session) -> Attempt:
         """Try the structures in order until one answers; every further one is noted in the trace.
@@ -150,16 +186,3 @@ class QuestionRun:
         for number, item in enumerate(seen, 1):
             document = self._store.document(item.span.document_id)
             yield Citation(number, item, document.title, document.locate(item.span.start))
-
-
-def candidates(route: Route, *, forced: bool) -> list[StructureType]:
-    """Return which structures to try, in order.
-
-    A caller's choice is the only one. Otherwise the route's structure comes first; an unsure route adds its
-    runner-up; and passages come last, since reading them costs one call and what one structure misses they may hold.
-    Which of them answered is in the answer and in its trace.
-    """
-    if forced:
-        return [route.structure]
-    order = [route.structure, *([route.runner_up] if route.unsure else []), StructureType.CHUNK]
-    return list(dict.fromkeys(order))

@@ -25,6 +25,8 @@ from structrag.models.loading import load_chat_model
 from structrag.models.weights import Progress, ignore_progress
 from structrag.pipeline.components import load_router
 from structrag.pipeline.question import Question, QuestionRun
+from structrag.router.occlusion import MovingWord
+from structrag.router.preferences import PreferencePair, preference_pair
 from structrag.session import Session
 from structrag.types import AddReport, Answer, Route, SourceDocument, StructureType
 from structrag.usage import Budget, UsageMeter
@@ -64,7 +66,8 @@ class StructRAG:
             opened.pop_all()
         self._chat = chat or load_chat_model(settings.models, cache=self._store, progress=progress)
         retriever = Retriever(self._store, self._vectors, KeywordIndex(self._store))
-        self._run = QuestionRun(self._store, retriever, router or load_router(settings.router, self._chat), settings)
+        loaded = router or load_router(settings, self._chat)
+        self._run = QuestionRun(self._store, retriever, loaded, settings)
 
     @classmethod
     def open(
@@ -260,7 +263,23 @@ class StructRAG:
         """
         asked = self._question(question, None, documents, needs_documents=False)
         session = self._session(ignore_event)
-        return self._run.route(asked, self._run.retrieve(asked), session)
+        return self._run.route(asked, session)
+
+    def moving_words(self, route: Route, *, documents: Sequence[str] | None = None) -> tuple[MovingWord, ...]:
+        """Return the words of a routed question, the one that spoke most for the chosen structure first.
+
+        Found by routing the question again without each word; none where the router is too slow for that.
+
+        Args:
+            route: From `route` or an answer.
+            documents: Ids of the documents that were asked over; all by default.
+
+        Raises:
+            RoutingError: The router is damaged.
+        """
+        return self._run.moving_words(
+            self._question(route.question, None, documents, needs_documents=False), route.structure
+        )
 
     def prefer(self, answer: Answer, structure: StructureType | str) -> int:
         """Record that another structure would have suited an answer's question better; return the record's id.
@@ -271,15 +290,21 @@ class StructRAG:
         chosen = StructureType.parse(str(structure))
         if chosen is answer.structure_type:
             raise ConfigError(f"{chosen} is what answered; there is nothing to prefer.")
-        return self._store.add_preference(
-            {
-                "question": answer.question,
-                "chosen": str(chosen),
-                "rejected": str(answer.structure_type),
-                "answer": answer.id,
-                "source": "human",
-            }
-        )
+        request = self._run.routing_request(Question(answer.question))
+        pair = PreferencePair(request, chosen, answer.structure_type, "human", answer.id)
+        return self._store.add_preference(pair.to_dict())
+
+    def undo_preference(self, preference_id: int) -> None:
+        """Take a preference back; it stays on record but is not trained on.
+
+        Raises:
+            StoreError: There is none of that number.
+        """
+        self._store.undo_preference(preference_id)
+
+    def preferences(self) -> dict[int, PreferencePair]:
+        """Return the preferences that were not taken back, by number, oldest first: what the router can learn from."""
+        return {kept.id: preference_pair(kept.payload) for kept in self._store.preferences()}
 
     def answer(self, answer_id: str) -> dict[str, Any]:
         """Return a kept answer in the form of `Answer.to_dict`.
