@@ -20,7 +20,7 @@ from structrag.router.artefact import (
     CARD,
     SETTINGS,
     EncoderShape,
-    RouterSettings,
+    PolicySettings,
     read_settings,
     read_weights,
     write_artefact,
@@ -29,7 +29,7 @@ from structrag.router.versions import VersionStore
 from structrag.types import StructureType
 
 WEIGHTS = save({"head.bias": np.arange(5, dtype=np.float32), "layer.lora_A": np.full((2, 3), 0.5, dtype=np.float16)})
-GOOD = RouterSettings(
+GOOD = PolicySettings(
     version="v1",
     base_model="embedded",
     encoder=EncoderShape(layers=6, heads=12, hidden=384, epsilon=1e-12),

@@ -14,11 +14,11 @@ from safetensors.numpy import save
 
 from structrag.errors import RoutingError
 from structrag.router import versions
-from structrag.router.artefact import ADAPTER, SETTINGS, EncoderShape, RouterSettings, write_artefact
+from structrag.router.artefact import ADAPTER, SETTINGS, EncoderShape, PolicySettings, write_artefact
 from structrag.router.versions import SHIPPED, VersionStore, shipped_folder
 
 WEIGHTS = save({"head.bias": np.arange(5, dtype=np.float32)})
-GOOD = RouterSettings(
+GOOD = PolicySettings(
     version="v1",
     base_model="embedded",
     encoder=EncoderShape(layers=6, heads=12, hidden=384, epsilon=1e-12),
