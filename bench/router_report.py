@@ -1,0 +1,105 @@
+"""The router's evidence as tables, from the kept probabilities: accuracy with intervals, calibration, differences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from structrag.router.comparison import compare
+from structrag.router.evaluation import accepted, evaluate
+from structrag.router.questions import LabelledQuestion
+
+Tests = Mapping[str, Mapping[str, Sequence[LabelledQuestion]]]
+Rows = Sequence[Mapping[str, Any]]
+
+_HEAD = "| test | n | accuracy (95 %) | macro F1 (95 %) | lowest recall | hard | calibration error | surest 80 % |"
+
+
+def render(rows: Rows, tests: Tests) -> str:
+    """Return the report as Markdown; ``tests`` are the questions by experiment and test."""
+    by_name = {row["experiment"]: row for row in rows}
+    parts = [
+        "# The router, measured",
+        "Computed by `bench/router_evidence.py`. A structure that is right as well counts as right.",
+    ]
+    for row in rows:
+        if not row["experiment"].startswith(("group", "source", "sft", "dpo", "control")):
+            parts += [_one(row, tests[row["experiment"]])]
+    pooled = {"group": "Leave-domains-out, six groups of whole authors", "source": "Leave-one-source-out"}
+    for prefix, title in pooled.items():
+        mine = [row for row in rows if row["experiment"].startswith(f"{prefix}:")]
+        if mine:
+            parts.append(_pooled(title, mine, tests))
+    seeds = [name for name in by_name if name.startswith(("sft", "dpo", "control"))]
+    if seeds:
+        parts.append(_curriculum([by_name[name] for name in seeds], tests))
+    return "\n\n".join(parts) + "\n"
+
+
+def _one(row: Mapping[str, Any], tests: Mapping[str, Sequence[LabelledQuestion]]) -> str:
+    lines = [f"## {row['experiment']}: trained on {row['trained_on']} questions in {row['seconds']} s", ""]
+    lines += [_HEAD, "|---" * 8 + "|"]
+    lines += [_line(name, np.array(row["tests"]["policy"][name]), questions) for name, questions in tests.items()]
+    lines += ["", "Baselines on the same data; the difference is the policy's accuracy less theirs.", ""]
+    lines += ["| test | baseline | accuracy | difference (95 %) |", "|---|---|---|---|"]
+    for name, questions in tests.items():
+        lines += _baselines(name, row, questions, name)
+    return "\n".join(lines)
+
+
+def _pooled(title: str, rows: Rows, tests: Tests) -> str:
+    lines = [f"## {title}", "", _HEAD, "|---" * 8 + "|"]
+    shares, asked, others = [], [], {}
+    for row in rows:
+        for name, questions in tests[row["experiment"]].items():
+            mine = np.array(row["tests"]["policy"][name])
+            lines.append(_line(f"{row['experiment']}", mine, questions))
+            shares.append(mine)
+            asked += list(questions)
+            for baseline, kept in row["tests"].items():
+                others.setdefault(baseline, []).append(np.array(kept[name]))
+    lines.append(_line("all", np.concatenate(shares), asked))
+    pooled = {"tests": {baseline: {"all": np.concatenate(kept)} for baseline, kept in others.items()}}
+    lines += ["", "| test | baseline | accuracy | difference (95 %) |", "|---|---|---|---|"]
+    return "\n".join([*lines, *_baselines("all", pooled, asked, "all")])
+
+
+def _baselines(test: str, row: Mapping[str, Any], questions: Sequence[LabelledQuestion], key: str) -> list[str]:
+    ours = accepted(np.array(row["tests"]["policy"][key]), questions)
+    lines = []
+    for baseline, kept in row["tests"].items():
+        if baseline == "policy":
+            continue
+        compared = compare(ours, accepted(np.array(kept[key]), questions))
+        difference = f"{compared.difference:+.1%} ({compared.low:+.1%} to {compared.high:+.1%})"
+        lines.append(f"| {test} | {baseline} | {compared.active:.1%} | {difference} |")
+    return lines
+
+
+def _curriculum(rows: Rows, tests: Tests) -> str:
+    names = list(tests[rows[0]["experiment"]])
+    lines = [
+        "## Curriculum and controls, on the same 2,000 questions",
+        "",
+        f"| training | {' | '.join(names)} | seconds |",
+    ]
+    lines.append("|---" * (len(names) + 2) + "|")
+    for row in rows:
+        mine = tests[row["experiment"]]
+        cells = [f"{accepted(np.array(row['tests']['policy'][n]), mine[n]).mean():.1%}" for n in names]
+        lines.append(f"| {row['experiment']} | {' | '.join(cells)} | {row['seconds']} |")
+    return "\n".join(lines)
+
+
+def _line(name: str, shares: NDArray[np.floating], questions: Sequence[LabelledQuestion]) -> str:
+    found = evaluate(shares, questions)
+    worst = min(found.recall, key=lambda structure: found.recall[structure])
+    hard = f"{found.hard:.1%}" if found.hard is not None else "–"
+    return (
+        f"| {name} | {found.questions} | {found.accuracy:.1%} ({found.low:.1%}–{found.high:.1%}) "
+        f"| {found.macro_f1:.1%} ({found.macro_f1_low:.1%}–{found.macro_f1_high:.1%}) "
+        f"| {worst} {found.recall[worst]:.0%} | {hard} | {found.calibration_error:.3f} | {found.accuracy_at_80:.1%} |"
+    )
