@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _BATCH = 32
+_MOST_THREADS = 2
+"""A question is too short to be shared out among more."""
 
 
 class PolicyRouter:
@@ -121,8 +124,10 @@ class PolicyRouter:
         tokenizer.enable_padding()
         graph = derived_graph(self.folder, self.settings, base, self._cache)
         options = onnxruntime.SessionOptions()
-        # A question is too short to be worth sharing out, and the chat model needs the other cores.
-        options.intra_op_num_threads = 1
+        options.intra_op_num_threads = min(_MOST_THREADS, os.cpu_count() or 1)
+        # Threads that wait must sleep: the chat model needs the cores next.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        onnxruntime.disable_telemetry_events()
         return tokenizer, onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
 
 
