@@ -41,7 +41,8 @@ class PolicySettings:
 
     Attributes:
         version: The artefact's name.
-        base_model: The encoder, by name; ``embedded`` for the one that comes with the package.
+        base_model: ``embedded`` for the encoder that comes with the package, or a model's folder.
+        encoder: ``None`` where the base is a causal language model.
         lora_scale: By what the product of the two LoRA matrices is multiplied.
         temperature: The logits are divided by it (Guo et al. 2017, arXiv 1706.04599).
         unsure_below: Routes with less confidence are unsure.
@@ -53,7 +54,7 @@ class PolicySettings:
 
     version: str
     base_model: str
-    encoder: EncoderShape
+    encoder: EncoderShape | None
     lora_scale: float
     temperature: float
     unsure_below: float
@@ -99,7 +100,7 @@ def read_settings(folder: Path) -> PolicySettings:
 
 
 def _settings(data: dict[str, Any]) -> PolicySettings:
-    settings = PolicySettings(**data | {"encoder": EncoderShape(**data["encoder"])})
+    settings = PolicySettings(**data | {"encoder": EncoderShape(**data["encoder"]) if data["encoder"] else None})
     numbers = (settings.lora_scale, settings.temperature, settings.unsure_below)
     if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
         raise ValueError("a number is none")

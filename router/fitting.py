@@ -18,6 +18,7 @@ from safetensors.numpy import save
 
 from structrag.errors import RoutingError, TrainingDataError
 from structrag.router.artefact import EncoderShape, PolicySettings, read_settings, read_weights, write_artefact
+from structrag.router.base_model import model_folder
 from structrag.router.calibration import (
     calibration_error,
     fit_temperature,
@@ -26,16 +27,17 @@ from structrag.router.calibration import (
     unsure_threshold,
 )
 from structrag.router.card import model_card
-from structrag.router.policy_router import PolicyRouter, encoder_folder
+from structrag.router.causal import is_causal, load_causal_policy
+from structrag.router.policy import LORA_SCALE, EncoderPolicy, load_encoder_policy
+from structrag.router.policy_router import PolicyRouter
 from structrag.router.preferences import PreferencePair, data_hash
 from structrag.router.questions import LabelledQuestion
+from structrag.router.trainable import TrainablePolicy, adapter_rank, adapter_weights, load_adapter
 from structrag.router.training import StepListener, TrainingSettings, describe, train_policy
 from structrag.types import StructureType
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from structrag.router.policy import EncoderPolicy
 
 FEWEST_HELD = 100
 
@@ -59,7 +61,7 @@ def fit(
         settings: How to train.
         listener: Told every few steps.
         start: The artefact to train on from; a fresh policy by default. Its rank goes before that of the settings.
-        base_model: The encoder.
+        base_model: ``embedded``, or the folder of a sentence encoder or of a causal language model.
 
     Raises:
         RoutingError: The artefact to start from is damaged, or the same training is under way already.
@@ -69,12 +71,13 @@ def fit(
     _check(pairs, held)
     before = read_weights(start, read_settings(start)) if start else None
     if before:
-        settings = replace(settings, rank=_rank(before))
+        settings = replace(settings, rank=adapter_rank(before))
     identity = _identity(pairs, settings, base_model, start)
     with _sole_training(home, identity) as work:
         started = time.monotonic()
-        policy, _ = train_policy(pairs, encoder_folder(base_model), work, settings, listener, start=before)
-        weights = save(adapter_weights(policy))
+        policy = _policy(model_folder(base_model), settings.rank, before)
+        train_policy(pairs, policy, work, settings, listener)
+        weights = save(_weights(policy))
         how = describe(settings) | {"pairs": len(pairs), "seconds": round(time.monotonic() - started)}
         how |= {"started_from": read_settings(start).version} if start else {}
         name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{identity[:6]}"
@@ -85,14 +88,14 @@ def fit(
 
 
 def _draft(
-    name: str, base_model: str, policy: EncoderPolicy, weights: bytes, data_sha256: str, how: Mapping[str, Any]
+    name: str, base_model: str, policy: TrainablePolicy, weights: bytes, data_sha256: str, how: Mapping[str, Any]
 ) -> PolicySettings:
     """The settings before calibration."""
     return PolicySettings(
         version=name,
         base_model=base_model,
         encoder=_shape(policy),
-        lora_scale=policy.lora_scale,
+        lora_scale=LORA_SCALE,
         temperature=1.0,
         unsure_below=0.0,
         adapter_sha256=hashlib.sha256(weights).hexdigest(),
@@ -124,10 +127,6 @@ def _identity(pairs: Sequence[PreferencePair], settings: TrainingSettings, base_
     return hashlib.sha256(f"{data_hash(pairs)}{describe(settings)}{base_model}{origin}".encode()).hexdigest()
 
 
-def _rank(weights: Mapping[str, NDArray[Any]]) -> int:
-    return next(int(matrix.shape[0]) for name, matrix in weights.items() if name.endswith(".lora_A"))
-
-
 def _trial(work: Path, weights: bytes, draft: PolicySettings) -> Path:
     """Write the artefact where only this training sees it: it is calibrated as it will be served."""
     folder = work / "trial"
@@ -154,19 +153,32 @@ def calibrated(settings: PolicySettings, folder: Path, cache: Path, held: Sequen
     return replace(settings, temperature=temperature, unsure_below=threshold, metrics=metrics)
 
 
-def adapter_weights(policy: EncoderPolicy) -> dict[str, NDArray[Any]]:
-    """Return the LoRA matrices by the name of their layer, in 16 bits, and the head in 32."""
-    weights: dict[str, NDArray[Any]] = {}
-    for name, module in policy.pooled.encoder.named_modules():
-        if hasattr(module, "lora_A"):
-            for part in ("lora_A", "lora_B"):
-                matrix = getattr(module, part)["default"].weight.detach().numpy()
-                weights[f"{name}.{part}"] = matrix.astype(np.float16)
-    return weights | {name: value.numpy() for name, value in policy.head_weights().items()}
+def _policy(folder: Path, rank: int, before: Mapping[str, NDArray[Any]] | None) -> TrainablePolicy:
+    """Return the policy to train: fresh, or with the weights of an earlier version."""
+    if is_causal(folder):
+        policy = load_causal_policy(folder, rank=rank)
+        if before:
+            load_adapter(policy.adapted, before)
+        return policy
+    policy = load_encoder_policy(folder, rank=rank)
+    if before:
+        policy.model.start_from(before)
+    return policy
 
 
-def _shape(policy: EncoderPolicy) -> EncoderShape:
-    config = policy.config
+def _weights(policy: TrainablePolicy) -> dict[str, NDArray[Any]]:
+    """Return what was trained: the LoRA matrices, and the head of an encoder."""
+    adapter = adapter_weights(policy.adapted)
+    if not isinstance(policy.model, EncoderPolicy):
+        return adapter
+    return adapter | {name: value.numpy() for name, value in policy.model.head_weights().items()}
+
+
+def _shape(policy: TrainablePolicy) -> EncoderShape | None:
+    """What the graph of an encoder must know; a causal language model has no graph."""
+    if not isinstance(policy.model, EncoderPolicy):
+        return None
+    config = policy.model.config
     return EncoderShape(config.num_hidden_layers, config.num_attention_heads, config.hidden_size, config.layer_norm_eps)
 
 

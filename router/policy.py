@@ -2,7 +2,7 @@
 
 Shaped as a causal language model, so that unmodified `trl.SFTTrainer` and `trl.DPOTrainer` train it. The encoder is
 bidirectional: it would see the label that follows the prompt, so label tokens are masked out of its attention, and
-the mean of what is left stands at every position. Needs torch; what serves routes does not (see `inference`).
+the mean of what is left stands at every position. Needs torch; what serves routes does not (see `policy_router`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from torch import nn
 from transformers import AutoModel, AutoTokenizer, BertConfig, GenerationConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput, CausalLMOutput
 
-from structrag.router.template import MAX_TOKENS
+from structrag.router.template import MAX_TOKENS, render
+from structrag.router.trainable import TrainablePolicy, load_adapter
 from structrag.types import StructureType
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ LABEL_TOKENS = {structure: f"[unused{number}]" for number, structure in enumerat
 END_TOKEN = "[unused5]"
 _OUTPUTS = 8
 """Size of the output vocabulary: ids 0 to 7 hold padding, the five labels and the end."""
-_LORA_SCALE = 2
+LORA_SCALE = 2
 _CERTAIN = 30.0
 """Logit that makes the end follow a label with a probability that rounds to 1."""
 
@@ -68,11 +69,8 @@ class EncoderPolicy(PreTrainedModel):  # type: ignore[misc]  # transformers is n
     base_model_prefix = "pooled"
     _supports_sdpa = True
 
-    def __init__(
-        self, config: BertConfig, encoder: nn.Module, tokenizer: PreTrainedTokenizerBase, lora_scale: float
-    ) -> None:
+    def __init__(self, config: BertConfig, encoder: nn.Module, tokenizer: PreTrainedTokenizerBase) -> None:
         super().__init__(config)
-        self.lora_scale = lora_scale
         self.generation_config = GenerationConfig()  # trl writes the padding token into it
         self._labels = [tokenizer.convert_tokens_to_ids(LABEL_TOKENS[s]) for s in StructureType]
         end = tokenizer.convert_tokens_to_ids(END_TOKEN)
@@ -101,12 +99,8 @@ class EncoderPolicy(PreTrainedModel):  # type: ignore[misc]  # transformers is n
 
     def start_from(self, weights: Mapping[str, NDArray[np.floating]]) -> None:
         """Take over an artefact's adapter and head, to train on from there."""
+        load_adapter(self.pooled.encoder, weights)
         with torch.no_grad():
-            for name, module in self.pooled.encoder.named_modules():
-                if hasattr(module, "lora_A"):
-                    for part in ("lora_A", "lora_B"):
-                        matrix = getattr(module, part)["default"].weight
-                        matrix.copy_(torch.from_numpy(weights[f"{name}.{part}"]))
             self.lm_head.weight[self._labels, :-1] = torch.from_numpy(weights["head.weight"])
             self.lm_head.bias[self._labels] = torch.from_numpy(weights["head.bias"])
 
@@ -127,6 +121,12 @@ def load_tokenizer(path: str | Path) -> PreTrainedTokenizerBase:
     return cast("PreTrainedTokenizerBase", tokenizer)
 
 
+def load_encoder_policy(path: Path, *, rank: int) -> TrainablePolicy:
+    """Return a fresh policy on the encoder at ``path`` as the trainers take it; see `load_policy`."""
+    policy, tokenizer = load_policy(path, rank=rank)
+    return TrainablePolicy(policy, tokenizer, policy.pooled.encoder, render, LABEL_TOKENS, MAX_TOKENS + 2)
+
+
 def load_policy(path: str | Path, *, rank: int) -> tuple[EncoderPolicy, PreTrainedTokenizerBase]:
     """Return a fresh policy on the encoder at ``path``, with LoRA layers of this rank, and its tokenizer.
 
@@ -136,8 +136,10 @@ def load_policy(path: str | Path, *, rank: int) -> tuple[EncoderPolicy, PreTrain
 
     tokenizer = load_tokenizer(path)
     encoder = AutoModel.from_pretrained(str(path), local_files_only=True, add_pooling_layer=False)
-    lora = LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.1, target_modules=["query", "key", "value", "dense"])
+    lora = LoraConfig(
+        r=rank, lora_alpha=LORA_SCALE * rank, lora_dropout=0.1, target_modules=["query", "key", "value", "dense"]
+    )
     encoder = inject_adapter_in_model(lora, encoder)
     for name, parameter in encoder.named_parameters():
         parameter.requires_grad = "lora_" in name
-    return EncoderPolicy(encoder.config, encoder, tokenizer, _LORA_SCALE), tokenizer
+    return EncoderPolicy(encoder.config, encoder, tokenizer), tokenizer

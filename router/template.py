@@ -28,6 +28,14 @@ def render(request: RoutingRequest) -> str:
     return prompt
 
 
+def render_plain(request: RoutingRequest) -> str:
+    """Return the prompt for a causal language model, whose reply begins after the colon."""
+    lines = [f"Question: {_shortened(_plain(request.question))}"]
+    if request.documents:
+        lines.append(f"Documents: {'; '.join(described(d) for d in request.documents[:MOST_DOCUMENTS])}")
+    return "\n".join([*lines, "Structure:"])
+
+
 def _shortened(question: str) -> str:
     """Cut in the middle: what is asked stands at the start or at the end."""
     if len(question) <= _QUESTION_CHARACTERS:

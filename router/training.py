@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,14 +20,11 @@ from transformers import PrinterCallback, TrainerCallback
 from transformers.utils import logging as transformers_logging
 from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
-from structrag.router.policy import LABEL_TOKENS, EncoderPolicy, load_policy
 from structrag.router.preferences import PreferencePair
-from structrag.router.template import MAX_TOKENS, render
+from structrag.router.trainable import TrainablePolicy
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-    from transformers import PreTrainedTokenizerBase, TrainerControl, TrainerState, TrainingArguments
+    from transformers import TrainerControl, TrainerState, TrainingArguments
 
 _LENGTH = "length"
 
@@ -82,51 +79,41 @@ StepListener = Callable[[TrainingStep], None]
 
 def train_policy(
     pairs: Sequence[PreferencePair],
-    base: Path,
+    policy: TrainablePolicy,
     work: Path,
     settings: TrainingSettings,
     listener: StepListener = lambda step: None,
-    *,
-    start: Mapping[str, NDArray[np.floating]] | None = None,
-) -> tuple[EncoderPolicy, PreTrainedTokenizerBase]:
-    """Train a policy on the encoder at ``base``.
+) -> None:
+    """Train a policy in place; it is in evaluation mode afterwards.
 
     Args:
         pairs: What is preferred to what.
-        base: The encoder's folder.
+        policy: Fresh, or where an earlier training left it.
         work: For checkpoints: a training that was interrupted goes on from the last one.
         settings: How.
         listener: Told every few steps.
-        start: An artefact's weights, of the same rank, to train on from; a fresh policy by default.
-
-    Returns:
-        The policy, in evaluation mode, and its tokenizer.
     """
     torch.manual_seed(settings.seed)
     with _quietly():
-        policy, tokenizer = load_policy(base, rank=settings.rank)
-        if start is not None:
-            policy.start_from(start)
         if settings.sft_epochs:
-            _run(_supervised_trainer(pairs, policy, tokenizer, work / "sft", settings, _Progress("sft", listener)))
+            _run(_supervised_trainer(pairs, policy, work / "sft", settings, _Progress("sft", listener)))
         if settings.dpo_epochs:
-            _run(_preference_trainer(pairs, policy, tokenizer, work / "dpo", settings, _Progress("dpo", listener)))
-    return policy.eval(), tokenizer
+            _run(_preference_trainer(pairs, policy, work / "dpo", settings, _Progress("dpo", listener)))
+    policy.model.eval()
 
 
 def _supervised_trainer(
     pairs: Sequence[PreferencePair],
-    policy: EncoderPolicy,
-    tokenizer: PreTrainedTokenizerBase,
+    policy: TrainablePolicy,
     folder: Path,
     settings: TrainingSettings,
     progress: TrainerCallback,
 ) -> SFTTrainer:
     return SFTTrainer(
-        model=policy,
-        args=SFTConfig(**_common(settings, folder, settings.sft_epochs), max_length=MAX_TOKENS + 2),
-        train_dataset=_supervised(pairs),
-        processing_class=tokenizer,
+        model=policy.model,
+        args=SFTConfig(**_common(settings, folder, settings.sft_epochs), max_length=policy.max_length),
+        train_dataset=_supervised(pairs, policy),
+        processing_class=policy.tokenizer,
         optimizers=(_optimizer(policy, settings, 1.0), None),
         callbacks=[progress],
     )
@@ -134,8 +121,7 @@ def _supervised_trainer(
 
 def _preference_trainer(
     pairs: Sequence[PreferencePair],
-    policy: EncoderPolicy,
-    tokenizer: PreTrainedTokenizerBase,
+    policy: TrainablePolicy,
     folder: Path,
     settings: TrainingSettings,
     progress: TrainerCallback,
@@ -143,33 +129,33 @@ def _preference_trainer(
     config = DPOConfig(
         **_common(settings, folder, settings.dpo_epochs),
         beta=settings.beta,
-        max_length=MAX_TOKENS + 2,
+        max_length=policy.max_length,
         precompute_ref_log_probs=True,
         remove_unused_columns=False,  # or the lengths were gone before they are grouped by
     )
     return DPOTrainer(
-        model=policy,
+        model=policy.model,
         args=config,
-        train_dataset=Dataset.from_list([_pair_row(pair) for pair in pairs]),
-        processing_class=tokenizer,
+        train_dataset=Dataset.from_list([_pair_row(pair, policy) for pair in pairs]),
+        processing_class=policy.tokenizer,
         optimizers=(_optimizer(policy, settings, settings.dpo_share), None),
         callbacks=[progress],
     )
 
 
-def _supervised(pairs: Sequence[PreferencePair]) -> Dataset:
+def _supervised(pairs: Sequence[PreferencePair], policy: TrainablePolicy) -> Dataset:
     """One row for each question: its preferred label."""
-    rows = {(render(pair.request), LABEL_TOKENS[pair.chosen]): None for pair in pairs}
+    rows = {(policy.render(pair.request), policy.completions[pair.chosen]): None for pair in pairs}
     return Dataset.from_list([{"prompt": prompt, "completion": label, _LENGTH: len(prompt)} for prompt, label in rows])
 
 
-def _pair_row(pair: PreferencePair) -> dict[str, str | int]:
-    prompt = render(pair.request)
+def _pair_row(pair: PreferencePair, policy: TrainablePolicy) -> dict[str, str | int]:
+    prompt = policy.render(pair.request)
     return {
         "prompt": prompt,
         _LENGTH: len(prompt),
-        "chosen": LABEL_TOKENS[pair.chosen],
-        "rejected": LABEL_TOKENS[pair.rejected],
+        "chosen": policy.completions[pair.chosen],
+        "rejected": policy.completions[pair.rejected],
     }
 
 
@@ -224,14 +210,13 @@ def _run(trainer: Any) -> None:
     trainer.train(resume_from_checkpoint=bool(list(folder.glob("checkpoint-*"))))
 
 
-def _optimizer(policy: EncoderPolicy, settings: TrainingSettings, share: float) -> torch.optim.Optimizer:
-    """The head starts at zero and learns faster than the layers that are only adapted."""
-    return torch.optim.AdamW(
-        [
-            {"params": [p for p in policy.pooled.parameters() if p.requires_grad], "lr": share * settings.body_rate},
-            {"params": list(policy.lm_head.parameters()), "lr": share * settings.head_rate},
-        ]
-    )
+def _optimizer(policy: TrainablePolicy, settings: TrainingSettings, share: float) -> torch.optim.Optimizer:
+    """A head that starts at zero learns faster than the layers that are only adapted."""
+    body = [p for p in policy.adapted.parameters() if p.requires_grad]
+    adapted = {id(parameter) for parameter in body}
+    head = [p for p in policy.model.parameters() if p.requires_grad and id(p) not in adapted]
+    groups = [{"params": body, "lr": share * settings.body_rate}, {"params": head, "lr": share * settings.head_rate}]
+    return torch.optim.AdamW([group for group in groups if group["params"]])
 
 
 class _Progress(TrainerCallback):  # type: ignore[misc]  # transformers is not followed

@@ -155,8 +155,11 @@ class TestVectorIndex:
 
     def test_damaged_index(self, tmp_path: Path) -> None:
         (tmp_path / "chroma.sqlite3").write_bytes(b"garbage" * 1000)
-        with pytest.raises(StoreError, match="not a database") as caught:
-            VectorIndex(tmp_path, TinyEmbedder())
+        with (
+            VectorIndex(tmp_path, TinyEmbedder()) as index,
+            pytest.raises(StoreError, match="not a database") as caught,
+        ):
+            index.entries()
         assert "Delete this folder" in (caught.value.hint or "")
 
     def test_closes_cleanly_and_removes_what_was_temporary(self) -> None:

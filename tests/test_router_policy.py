@@ -13,12 +13,15 @@ import torch
 from structrag.errors import RoutingError, TrainingDataError
 from structrag.router import RoutingRequest, encoder_graph
 from structrag.router.artefact import EncoderShape, read_settings
-from structrag.router.fitting import adapter_weights, fit
-from structrag.router.policy import END_TOKEN, LABEL_TOKENS, EncoderPolicy, load_policy
-from structrag.router.policy_router import PolicyRouter, encoder_folder, merge
+from structrag.router.base_model import model_folder
+from structrag.router.encoder_scorer import merge
+from structrag.router.fitting import fit
+from structrag.router.policy import END_TOKEN, LABEL_TOKENS, LORA_SCALE, EncoderPolicy, load_policy
+from structrag.router.policy_router import PolicyRouter
 from structrag.router.preferences import PreferencePair
 from structrag.router.questions import LabelledQuestion, label_pairs, read_domain
 from structrag.router.template import render
+from structrag.router.trainable import adapter_weights
 from structrag.router.training import TrainingSettings, TrainingStep
 from structrag.types import StructureType
 from structrag.usage import UsageMeter
@@ -29,7 +32,7 @@ QUESTIONS = ["Which shop sold most in May?", "how do i reset the pump, it hums",
 
 @pytest.fixture(scope="module")
 def base() -> Path:
-    return encoder_folder("embedded")
+    return model_folder("embedded")
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +90,9 @@ class TestPolicy:
 def test_the_graph_computes_what_the_policy_does(policy: EncoderPolicy, base: Path) -> None:
     from safetensors.numpy import load_file
 
-    adapter = {name: value.astype(np.float32) for name, value in adapter_weights(policy).items()}
-    weights = merge(load_file(base / "model.safetensors"), adapter, policy.lora_scale)
+    adapter = {name: value.astype(np.float32) for name, value in adapter_weights(policy.pooled.encoder).items()}
+    adapter |= {name: value.numpy() for name, value in policy.head_weights().items()}
+    weights = merge(load_file(base / "model.safetensors"), adapter, LORA_SCALE)
     graph = encoder_graph.build(weights, EncoderShape(6, 12, 384, 1e-12))
     inputs = encoded(base, [render(RoutingRequest(question)) for question in QUESTIONS])
     with torch.no_grad():
@@ -164,8 +168,8 @@ class TestShippedQuestions:
 
 
 def test_another_encoder_folder_must_exist(tmp_path: Path) -> None:
-    with pytest.raises(RoutingError, match="no encoder at"):
-        encoder_folder(str(tmp_path / "nowhere"))
+    with pytest.raises(RoutingError, match="no model at"):
+        model_folder(str(tmp_path / "nowhere"))
     with pytest.raises(RoutingError, match="cannot be read"):
         read_settings(tmp_path)
 

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from structrag.router.policy_router import encoder_folder
+from structrag.router.base_model import model_folder
 from structrag.router.protocol import RoutingRequest
 from structrag.router.template import MAX_TOKENS, VERSION, render
 from structrag.types import DocumentProfile
@@ -25,7 +25,7 @@ def prompt(question: str, *documents: DocumentProfile) -> str:
     return render(RoutingRequest(question, documents))
 
 
-TOKENIZER = Tokenizer.from_file(str(encoder_folder("embedded") / "tokenizer.json"))
+TOKENIZER = Tokenizer.from_file(str(model_folder("embedded") / "tokenizer.json"))
 TOKENIZER.no_truncation()
 
 

@@ -205,7 +205,11 @@ def check_documents(models: ModelSettings, folder: Path) -> Verdict:
             indexed = set(index.entries())
     if stored != indexed:
         message = f"{len(stored - indexed)} chunks are not in the index, {len(indexed - stored)} are there in excess"
-        return Verdict("warn", message, f"Any command that opens the corpus repairs it: structrag ls -c {folder}")
+        return Verdict(
+            "warn",
+            message,
+            f"The next question repairs it, and so does adding a document: structrag add PATH -c {folder}",
+        )
     return Verdict("ok", f"{documents} documents in {len(stored)} chunks, all of them in the index")
 
 

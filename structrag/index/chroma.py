@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
 import weakref
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -24,21 +25,19 @@ _LARGEST_BATCH = 512  # texts embedded at once: enough to be fast, few enough to
 
 
 class VectorIndex:
-    """The vectors of a corpus's chunks.
+    """The vectors of a corpus's chunks; Chroma is loaded when they are first needed.
 
     Args:
         path: The folder of the index, made if it is not there; ``None`` for one that ends with the process.
         embedder: Turns chunks and questions into vectors.
-
-    Raises:
-        StoreError: The folder cannot be used.
+        when_opened: Called with the index once, before its first use.
     """
 
-    def __init__(self, path: Path | None, embedder: Embedder) -> None:
-        import chromadb
-        from chromadb.config import Settings
-
+    def __init__(
+        self, path: Path | None, embedder: Embedder, *, when_opened: Callable[[VectorIndex], None] | None = None
+    ) -> None:
         self._embedder = embedder
+        self._when_opened = when_opened
         self._temporary: weakref.finalize[Any, Any] | None = None
         if path is None:
             # Not an EphemeralClient: all of a process share one, and Chroma refuses the second with other
@@ -47,26 +46,47 @@ class VectorIndex:
             self._temporary = weakref.finalize(self, shutil.rmtree, path, ignore_errors=True)
         self._path = path
         self._is_open = True
-        with self._errors():
-            # No .env file: it belongs to the application around us, and its keys are not meant for us.
-            settings = Settings(_env_file=None, anonymized_telemetry=False)
-            self._client: Any = chromadb.PersistentClient(path, settings=settings)
-        try:
-            with self._errors():
-                self._batch_size = self._client.get_max_batch_size()
-                self._collection = self._client.get_or_create_collection(
-                    _COLLECTION, embedding_function=None, configuration={"hnsw": {"space": "cosine"}}
-                )
-        except StoreError:
-            self.close()
-            raise
+        self._opening = threading.RLock()
+        self._client: Any = None
+        self._opened: Any = None
+        self._batch_size = _LARGEST_BATCH
+
+    def open(self) -> None:
+        """Open the index if it is not open; every method does so when it is first called.
+
+        Raises:
+            StoreError: The folder cannot be used.
+        """
+        with self._errors(), self._opening:
+            if self._opened is None:
+                self._opened = self._connect()
+                if self._when_opened is not None:
+                    self._when_opened(self)
+
+    @property
+    def _collection(self) -> Any:
+        self.open()
+        return self._opened
+
+    def _connect(self) -> Any:
+        import chromadb
+        from chromadb.config import Settings
+
+        # No .env file: it belongs to the application around us, and its keys are not meant for us.
+        settings = Settings(_env_file=None, anonymized_telemetry=False)
+        self._client = self._client or chromadb.PersistentClient(self._path, settings=settings)
+        self._batch_size = min(self._client.get_max_batch_size(), _LARGEST_BATCH)
+        return self._client.get_or_create_collection(
+            _COLLECTION, embedding_function=None, configuration={"hnsw": {"space": "cosine"}}
+        )
 
     def close(self) -> None:
         """Close the index, and delete it if it was to end with the process; closing it again does nothing."""
         if not self._is_open:
             return
         self._is_open = False
-        self._client.close()
+        if self._client is not None:
+            self._client.close()
         if self._temporary:
             self._temporary()
 
@@ -147,7 +167,8 @@ class VectorIndex:
         return [(int(chunk_id), 1.0 - distance) for chunk_id, distance in zip(ids, distances, strict=True)]
 
     def _batches(self, length: int) -> Iterator[slice]:
-        size = min(self._batch_size, _LARGEST_BATCH)
+        self.open()
+        size = self._batch_size
         return (slice(start, start + size) for start in range(0, length, size))
 
     @contextmanager

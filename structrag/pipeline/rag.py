@@ -61,8 +61,13 @@ class StructRAG:
         with ExitStack() as opened:
             self._store = opened.enter_context(CorpusStore.open(folder / "corpus.sqlite" if folder else None))
             self._store.check_embedder(self._embedder.name)
-            self._vectors = opened.enter_context(VectorIndex(folder / "chroma" if folder else None, self._embedder))
-            recover(self._store, self._vectors)
+            self._vectors = opened.enter_context(
+                VectorIndex(
+                    folder / "chroma" if folder else None,
+                    self._embedder,
+                    when_opened=lambda index: recover(self._store, index),
+                )
+            )
             opened.pop_all()
         self._chat = chat or load_chat_model(settings.models, cache=self._store, progress=progress)
         retriever = Retriever(self._store, self._vectors, KeywordIndex(self._store))
@@ -141,6 +146,7 @@ class StructRAG:
             paths: Files and folders.
             listener: Told every document as it is dealt with.
         """
+        self._vectors.open()  # also where nothing is new: that repairs what an interruption left
         retrieval = self.settings.retrieval
         return add_files(
             self._store,
