@@ -1,5 +1,6 @@
 """What all tests share: nothing outside steers them, and stand-ins on the loopback take the network's place."""
 
+import hashlib
 import os
 import socket
 import struct
@@ -7,11 +8,17 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import hypothesis
+import numpy as np
 import pytest
+from numpy.typing import NDArray
+from safetensors.numpy import save
 
 from structrag.models.embedding import SentenceTransformerEmbedder
+from structrag.router.artefact import EncoderShape, PolicySettings, write_artefact
+from structrag.types import StructureType
 
 # The model cache alone may come from outside, so that a gigabyte need not be assembled anew for the tests.
 for _name in [name for name in os.environ if name.startswith("STRUCTRAG_") and name != "STRUCTRAG_MODELS__CACHE"]:
@@ -27,6 +34,7 @@ HttpReply = tuple[int, bytes, Mapping[str, str]]
 """Status, body, headers."""
 StartServer = Callable[[Callable[[str, Mapping[str, str], bytes], HttpReply | None]], str]
 MakeFolder = Callable[[Mapping[str, str]], Path]
+WriteRouter = Callable[..., Path]
 
 
 class _QuietServer(ThreadingHTTPServer):
@@ -53,6 +61,56 @@ def make_folder(tmp_path: Path) -> MakeFolder:
         return folder
 
     return make
+
+
+@pytest.fixture(scope="session")
+def router_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the graphs of routers are kept: deriving one takes seconds, and equal weights share it."""
+    return tmp_path_factory.mktemp("router-cache")
+
+
+@pytest.fixture(scope="session")
+def write_router() -> WriteRouter:
+    """Write a router that was not trained: it chooses one structure whatever is asked, about 75 % sure.
+
+    Further arguments take the place of its `PolicySettings`.
+    """
+
+    def write(folder: Path, structure: StructureType, **settings: Any) -> Path:
+        weights = save(_untrained(structure))
+        given: dict[str, Any] = {
+            "version": folder.name,
+            "base_model": "embedded",
+            "encoder": EncoderShape(layers=6, heads=12, hidden=384, epsilon=1e-12),
+            "lora_scale": 2.0,
+            "temperature": 1.0,
+            "unsure_below": 0.4,
+            "adapter_sha256": hashlib.sha256(weights).hexdigest(),
+            "data_sha256": "0" * 64,
+            "metrics": {"accuracy": 0.875, "calibration_error": 0.0625},
+            "training": {"pairs": 12},
+        }
+        write_artefact(folder, weights, PolicySettings(**given | settings), f"# {folder.name}\n")
+        return folder
+
+    return write
+
+
+def _untrained(structure: StructureType) -> dict[str, NDArray[Any]]:
+    """A head whose bias decides and whose weights tell questions apart, and LoRA layers that change nothing."""
+    random = np.random.default_rng(0)
+    layers = {f"attention.self.{name}": (384, 384) for name in ("query", "key", "value")}
+    layers |= {"attention.output.dense": (384, 384), "intermediate.dense": (384, 1536), "output.dense": (1536, 384)}
+    weights: dict[str, NDArray[Any]] = {
+        "head.weight": random.normal(scale=0.05, size=(5, 384)).astype(np.float32),
+        "head.bias": np.array([2.5 * (each is structure) for each in StructureType], dtype=np.float32),
+    }
+    for number in range(6):
+        for name, (inputs, outputs) in layers.items():
+            layer = f"encoder.layer.{number}.{name}"
+            weights[f"{layer}.lora_A"] = random.normal(scale=0.02, size=(2, inputs)).astype(np.float16)
+            weights[f"{layer}.lora_B"] = np.zeros((outputs, 2), dtype=np.float16)
+    return weights
 
 
 @pytest.fixture

@@ -29,9 +29,11 @@ from structrag.errors import (
 from structrag.events import Answered, DocumentAdded, Event, PassagesRetrieved, RouteChosen, StepTaken, StructureBuilt
 from structrag.models.embedding import SentenceTransformerEmbedder
 from structrag.pipeline.components import builder_and_reasoner
-from structrag.router import FixedRouter
+from structrag.router import FixedRouter, Router, RoutingRequest
+from structrag.router.preferences import PreferencePair
 from structrag.testing import ScriptedChatModel, scripted
-from structrag.types import Answer, StructureType
+from structrag.types import Answer, Route, StructureType
+from structrag.usage import UsageMeter
 from structrag.utilizer.reading import load_prompt
 
 # A script finds its prompt by the whole instruction, so that rewording one does not break these tests.
@@ -88,7 +90,7 @@ def in_documents(answer: Answer, rag: StructRAG) -> bool:
 
 @pytest.fixture
 def corpus(embedder: SentenceTransformerEmbedder) -> Iterator[Callable[..., tuple[StructRAG, ScriptedChatModel]]]:
-    """Make corpora in memory with scripted replies; they are closed at the end."""
+    """Make corpora in memory with scripted replies and, where none is fixed, the router that asks the chat model."""
     made: list[StructRAG] = []
 
     def make(
@@ -96,14 +98,15 @@ def corpus(embedder: SentenceTransformerEmbedder) -> Iterator[Callable[..., tupl
         texts: Mapping[str, str] = TEXTS,
         *,
         structure: StructureType | None = StructureType.CHUNK,
+        router: Router | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> tuple[StructRAG, ScriptedChatModel]:
         chat, model = scripted(confirming(script))
         rag = StructRAG.from_documents(
             [Document(text, id=name) for name, text in texts.items()],
-            settings=settings,
+            settings={"router.name": "chat", **(settings or {})},
             chat=chat,
-            router=FixedRouter(structure) if structure else None,
+            router=router or (FixedRouter(structure) if structure else None),
             embedder=embedder,
         )
         made.append(rag)
@@ -433,13 +436,40 @@ class TestFolder:
         with CorpusStore.open(tmp_path / "corpus" / "corpus.sqlite") as store:
             (kept,) = store.preferences()
         assert kept.id == number
-        assert kept.payload == {
-            "question": REVENUE,
+        assert {column: kept.payload[column] for column in ("prompt", "chosen", "rejected", "provenance")} == {
+            "prompt": REVENUE,
             "chosen": "table",
             "rejected": "chunk",
-            "answer": answer.id,
-            "source": "human",
+            "provenance": {"kind": "human", "id": answer.id},
         }
+        assert "Alder report" in [document["title"] for document in kept.payload["documents"]]
+        with reopen({}) as rag:
+            assert {each: pair.to_dict() for each, pair in rag.preferences().items()} == {number: kept.payload}
+
+    def test_a_preference_holds_what_the_router_was_shown(self, corpus: MakeCorpus) -> None:
+        shown: list[RoutingRequest] = []
+
+        class Watched:
+            name = "watched"
+
+            def route(self, request: RoutingRequest, meter: UsageMeter) -> Route:
+                shown.append(request)
+                return FixedRouter(StructureType.CHUNK).route(request, meter)
+
+        rag, _ = corpus({READ: revenue_of}, router=Watched())
+        answer = rag.ask(REVENUE)
+        number = rag.prefer(answer, "graph")
+        learnt = PreferencePair(shown[0], StructureType.GRAPH, StructureType.CHUNK, "human", answer.id)
+        assert rag.preferences() == {number: learnt}
+
+    def test_a_preference_that_is_taken_back_is_not_learnt_from(self, corpus: MakeCorpus) -> None:
+        rag, _ = corpus({READ: revenue_of})
+        answer = rag.ask(REVENUE)
+        first, second = rag.prefer(answer, "table"), rag.prefer(answer, "graph")
+        rag.undo_preference(first)
+        assert [(number, pair.chosen) for number, pair in rag.preferences().items()] == [(second, "graph")]
+        with pytest.raises(StoreError, match="99"):
+            rag.undo_preference(99)
 
 
 class TestModelTrouble:
