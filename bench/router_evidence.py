@@ -37,7 +37,7 @@ from structrag.router.questions import (
     with_mixed_documents,
 )
 from structrag.router.retraining import FULL
-from structrag.router.training import TrainingSettings
+from structrag.router.training_settings import TrainingSettings
 from structrag.types import StructureType
 
 PREFERENCES = Path(__file__).parents[1] / "corpora" / "preferences"

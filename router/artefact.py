@@ -50,6 +50,8 @@ class PolicySettings:
         data_sha256: Of the preference pairs it was trained on.
         metrics: What was measured, by name.
         training: How it was trained, by name.
+        corrections: Hashes of the corrected questions that it or a version before it was trained on: it must not be
+            measured on them.
     """
 
     version: str
@@ -62,6 +64,7 @@ class PolicySettings:
     data_sha256: str
     metrics: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
+    corrections: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -100,6 +103,7 @@ def read_settings(folder: Path) -> PolicySettings:
 
 
 def _settings(data: dict[str, Any]) -> PolicySettings:
+    data["corrections"] = tuple(map(str, data["corrections"]))
     settings = PolicySettings(**data | {"encoder": EncoderShape(**data["encoder"]) if data["encoder"] else None})
     numbers = (settings.lora_scale, settings.temperature, settings.unsure_below)
     if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):

@@ -46,8 +46,11 @@ def calibration_error(confidence: NDArray[np.floating], right: NDArray[np.bool_]
 
 def selective_accuracy(confidence: NDArray[np.floating], right: NDArray[np.bool_], coverage: float) -> float:
     """Return the accuracy of the most confident share of the routes."""
-    kept = np.argsort(-confidence)[: max(1, round(coverage * len(confidence)))]
-    return float(right[kept].mean())
+    # Of equally confident routes each counts as right as all of them: their order says nothing.
+    _, group, sizes = np.unique(confidence, return_inverse=True, return_counts=True)
+    share = (np.bincount(group, weights=right) / sizes)[group]
+    kept = np.argsort(-confidence, kind="stable")[: max(1, round(coverage * len(confidence)))]
+    return float(share[kept].mean())
 
 
 def unsure_threshold(confidence: NDArray[np.floating], right: NDArray[np.bool_], *, wanted: float = 0.75) -> float:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from structrag.router.artefact import PolicySettings
 
+_TRAINERS = {"SFTTrainer": "sft_epochs", "DPOTrainer": "dpo_epochs"}
 _WHAT = """# Router {version}
 
 Chooses one of five knowledge structures (table, graph, algorithm, catalogue, chunk) for a question over documents.
 
 - **Base model:** {base}
-- **Adaptation:** LoRA layers and a five-way head, trained with TRL's `SFTTrainer` and `DPOTrainer`
+- **Adaptation:** LoRA layers{head}, trained with TRL's {trainers}
 - **Input:** the question, and the titles and shapes of the documents found for it; never their text
 - **Output:** probabilities, calibrated by one temperature ({temperature:.3f}); unsure below {unsure:.2f}
 - **Languages:** English; others were neither trained nor measured
@@ -38,6 +39,11 @@ def model_card(settings: PolicySettings) -> str:
     return _WHAT.format(
         version=settings.version,
         base="all-MiniLM-L6-v2 (Apache-2.0)" if settings.base_model == "embedded" else settings.base_model,
+        head=" and a five-way head"
+        if settings.encoder
+        else "; the structures are chosen by the likelihood of their names",
+        trainers=" and ".join(f"`{name}`" for name, epochs in _TRAINERS.items() if settings.training.get(epochs))
+        or "trainers",
         temperature=settings.temperature,
         unsure=settings.unsure_below,
         training=_list(settings.training),

@@ -6,10 +6,11 @@ Larger and slower than the sentence encoder; for people with a GPU. Needs torch,
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -20,7 +21,6 @@ from structrag.router.trainable import TrainablePolicy, adapter_rank, load_adapt
 from structrag.types import StructureType
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -49,19 +49,21 @@ class CausalScorer:
         load_adapter(self._model, adapter)
         self._model.eval()
 
-    def __call__(self, requests: Sequence[RoutingRequest]) -> NDArray[np.float32]:
-        """Return the log-likelihood of each structure's name, shape ``(len(requests), 5)``."""
-        return torch.stack([self._score(request) for request in requests]).numpy()
-
-    def _score(self, request: RoutingRequest) -> torch.Tensor:
-        prompt = self._tokenizer(template.render_plain(request), add_special_tokens=False)["input_ids"]
-        names = [self._tokenizer(text, add_special_tokens=False)["input_ids"] for text in COMPLETIONS.values()]
-        longest = max(map(len, names))
-        rows = torch.tensor([prompt + name + [0] * (longest - len(name)) for name in names])
+    def __call__(self, request: RoutingRequest) -> NDArray[np.float32]:
+        """Return the log-likelihoods of the five structures' names."""
+        prompt = template.render_plain(request)
+        # Tokenised as trl does for training: prompt and completion in one, the prompt's tokens being their start.
+        start = len(self._tokenizer(prompt)["input_ids"])
+        rows = [self._tokenizer(prompt + name)["input_ids"] for name in COMPLETIONS.values()]
+        longest = max(map(len, rows))
+        padded = torch.tensor([row + [0] * (longest - len(row)) for row in rows])
         with torch.no_grad():
-            logits = self._model(input_ids=rows).logits[:, len(prompt) - 1 : -1].log_softmax(-1)
-        totals = [sum(logits[i, place, token] for place, token in enumerate(name)) for i, name in enumerate(names)]
-        return torch.stack(cast("list[torch.Tensor]", totals)).float()
+            likely = self._model(input_ids=padded).logits[:, :-1].log_softmax(-1)
+        totals = [
+            sum(float(likely[i, place - 1, row[place]]) for place in range(start, len(row)))
+            for i, row in enumerate(rows)
+        ]
+        return np.array(totals, dtype=np.float32)
 
 
 def _load(folder: Path, rank: int) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -70,7 +72,9 @@ def _load(folder: Path, rank: int) -> tuple[PreTrainedModel, PreTrainedTokenizer
     tokenizer: Any = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    model = AutoModelForCausalLM.from_pretrained(str(folder), local_files_only=True, dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(
+        str(folder), local_files_only=True, use_safetensors=True, dtype=torch.float32
+    )
     lora = LoraConfig(r=rank, lora_alpha=LORA_SCALE * rank, lora_dropout=0.1, target_modules="all-linear")
     model = inject_adapter_in_model(lora, model)
     for name, parameter in model.named_parameters():

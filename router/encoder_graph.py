@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from structrag.router.artefact import EncoderShape
 
-VERSION = 1
-"""Part of the key under which a derived graph is cached."""
 _OPSET = 20
 _MASKED = -1e4
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as failures
+from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
+from structrag.errors import RoutingError
 from structrag.router import template
 from structrag.router.artefact import EncoderShape, PolicySettings, read_weights
 from structrag.router.base_model import model_folder
@@ -20,6 +22,10 @@ from structrag.router.protocol import RoutingRequest
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_GRAPH = 1
+"""Counted up when the graph is built otherwise: those in caches are of no use then."""
+_BASE_WEIGHTS = "model.safetensors"
+_DAMAGED = (failures.Fail, failures.InvalidArgument, failures.InvalidGraph, failures.InvalidProtobuf)
 _MOST_THREADS = 2
 """A question is too short to be shared out among more."""
 
@@ -38,42 +44,63 @@ class EncoderScorer:
         base = model_folder(settings.base_model)
         self._tokenizer: Any = Tokenizer.from_file(str(base / "tokenizer.json"))
         self._tokenizer.enable_truncation(template.MAX_TOKENS)
-        self._tokenizer.enable_padding()
-        graph = derived_graph(folder, settings, shape, cache)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = min(_MOST_THREADS, os.cpu_count() or 1)
-        # Threads that wait must sleep: the chat model needs the cores next.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         onnxruntime.disable_telemetry_events()
-        self._session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+        graph = derived_graph(folder, settings, shape, cache)
+        try:
+            self._session = _session(graph)
+        except _DAMAGED:
+            # Whatever became of the file: it can be made again.
+            graph.unlink()
+            self._session = _session(derived_graph(folder, settings, shape, cache))
 
-    def __call__(self, requests: Sequence[RoutingRequest]) -> NDArray[np.float32]:
-        """Return the logits, shape ``(len(requests), 5)``."""
-        encoded = self._tokenizer.encode_batch([template.render(r) for r in requests], add_special_tokens=False)
-        ids = np.array([e.ids for e in encoded], dtype=np.int64)
-        mask = np.array([e.attention_mask for e in encoded], dtype=np.int64)
-        return np.asarray(self._session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0])
+    def __call__(self, request: RoutingRequest) -> NDArray[np.float32]:
+        """Return the five logits.
+
+        One request at a time: in 8 bits, activations are scaled by the largest of a batch, so that a route would
+        depend on its neighbours.
+        """
+        encoded = self._tokenizer.encode(template.render(request), add_special_tokens=False)
+        ids = np.array([encoded.ids], dtype=np.int64)
+        return np.asarray(self._session.run(["logits"], {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0][0])
+
+
+def _session(graph: Path) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = min(_MOST_THREADS, os.cpu_count() or 1)
+    # Threads that wait must sleep: the chat model needs the cores next.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
 
 
 def derived_graph(folder: Path, settings: PolicySettings, shape: EncoderShape, cache: Path) -> Path:
-    """Return the policy's int8 ONNX graph, derived from the artefact if it is not in the cache yet."""
+    """Return the policy's int8 ONNX graph, derived from the artefact if it is not in the cache yet.
+
+    Raises:
+        RoutingError: The artefact is damaged, or the cache cannot be written.
+    """
+    base = model_folder(settings.base_model) / _BASE_WEIGHTS
+    stamp = base.stat()
+    identity = [_GRAPH, settings.adapter_sha256, settings.lora_scale, str(base), stamp.st_size]
+    path = cache / f"router-{hashlib.sha256(repr(identity).encode()).hexdigest()[:16]}.onnx"
+    if path.exists():
+        return path
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.quantization.quant_utils import add_pre_process_metadata
+
     from structrag.router import encoder_graph
 
-    identity = f"{encoder_graph.VERSION}:{settings.adapter_sha256}:{settings.base_model}:{settings.lora_scale}"
-    path = cache / f"router-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.onnx"
-    if not path.exists():
-        from onnxruntime.quantization import QuantType, quantize_dynamic
-        from onnxruntime.quantization.quant_utils import add_pre_process_metadata
-
-        weights = merge(
-            _base_weights(model_folder(settings.base_model)), read_weights(folder, settings), settings.lora_scale
-        )
+    weights = merge(dict(load_file(base)), read_weights(folder, settings), settings.lora_scale)
+    model = encoder_graph.build(weights, shape)
+    add_pre_process_metadata(model)  # it has no node to spare, so quantising need not ask for that
+    part = path.with_suffix(f".{os.getpid()}.part")
+    try:
         cache.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        model = encoder_graph.build(weights, shape)
-        add_pre_process_metadata(model)  # it has no node to spare, so quantising need not ask for that
         quantize_dynamic(model, part, op_types_to_quantize=["MatMul"], weight_type=QuantType.QInt8, per_channel=True)
         part.replace(path)
+    except OSError as error:
+        raise RoutingError(
+            f"The router's graph cannot be kept in {cache}: {error.strerror}.", hint="Set `models.cache`."
+        ) from error
     return path
 
 
@@ -89,9 +116,3 @@ def merge(
         elif name.startswith("head."):
             merged[name] = value
     return merged
-
-
-def _base_weights(base: Path) -> dict[str, NDArray[np.float32]]:
-    from safetensors.numpy import load_file
-
-    return dict(load_file(base / "model.safetensors"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +37,7 @@ class Evaluation:
         unsure: Share of routes that are called unsure.
         hard: The accuracy on the questions marked hard; ``None`` where none is.
         milliseconds: Median of one route, warm; ``None`` where it was not timed.
+        confusion: How many questions that need a structure were routed to each, by the names of both.
     """
 
     questions: int
@@ -52,6 +53,7 @@ class Evaluation:
     unsure: float
     hard: float | None
     milliseconds: float | None = None
+    confusion: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -98,6 +100,7 @@ def evaluate(
         unsure=float((confidence < unsure_below).mean()),
         hard=float(hard.mean()) if len(hard) else None,
         milliseconds=milliseconds,
+        confusion=confusion(probabilities, questions),
     )
 
 
@@ -126,12 +129,12 @@ def accepted(probabilities: NDArray[np.floating], questions: Sequence[LabelledQu
     return np.array([q.accepts(structures[i]) for q, i in zip(questions, chosen, strict=True)], dtype=bool)
 
 
-def confusion(probabilities: NDArray[np.floating], questions: Sequence[LabelledQuestion]) -> NDArray[np.int64]:
-    """Return how often each structure (row) was routed to each (column), shape (5, 5)."""
+def confusion(probabilities: NDArray[np.floating], questions: Sequence[LabelledQuestion]) -> dict[str, dict[str, int]]:
+    """Return how many questions that need a structure were routed to each, by the names of both."""
     structures = list(StructureType)
-    counts = np.zeros((len(structures), len(structures)), dtype=np.int64)
+    counts = {str(wanted): {str(chosen): 0 for chosen in structures} for wanted in structures}
     for question, chosen in zip(questions, probabilities.argmax(axis=1), strict=True):
-        counts[structures.index(question.structure), chosen] += 1
+        counts[str(question.structure)][str(structures[chosen])] += 1
     return counts
 
 

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from filelock import FileLock, Timeout
 from safetensors.numpy import save
 
 from structrag.errors import RoutingError, TrainingDataError
+from structrag.router import template
 from structrag.router.artefact import EncoderShape, PolicySettings, read_settings, read_weights, write_artefact
-from structrag.router.base_model import model_folder
+from structrag.router.base_model import EMBEDDED, model_folder
 from structrag.router.calibration import (
     calibration_error,
     fit_temperature,
@@ -30,16 +35,21 @@ from structrag.router.card import model_card
 from structrag.router.causal import is_causal, load_causal_policy
 from structrag.router.policy import LORA_SCALE, EncoderPolicy, load_encoder_policy
 from structrag.router.policy_router import PolicyRouter
-from structrag.router.preferences import PreferencePair, data_hash
+from structrag.router.preferences import PreferencePair, data_hash, question_hash
 from structrag.router.questions import LabelledQuestion
 from structrag.router.trainable import TrainablePolicy, adapter_rank, adapter_weights, load_adapter
-from structrag.router.training import StepListener, TrainingSettings, describe, train_policy
+from structrag.router.training import quietly, train_policy
+from structrag.router.training_settings import StepListener, TrainingSettings
 from structrag.types import StructureType
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FEWEST_HELD = 100
+_SHOWN = 6
+"""Characters of a training's identity in its version's name."""
+_RECIPE = 1
+"""Counted up when what stands in the code alone changes a training: checkpoints of before are not gone on with."""
 
 
 def fit(
@@ -50,7 +60,7 @@ def fit(
     listener: StepListener = lambda step: None,
     *,
     start: Path | None = None,
-    base_model: str = "embedded",
+    base_model: str = EMBEDDED,
 ) -> Path:
     """Train a new version below ``home`` and return its folder; one that was interrupted goes on where it was.
 
@@ -60,7 +70,7 @@ def fit(
         home: Where versions are kept.
         settings: How to train.
         listener: Told every few steps.
-        start: The artefact to train on from; a fresh policy by default. Its rank goes before that of the settings.
+        start: The artefact to train on from, which then says rank and base model; a fresh policy by default.
         base_model: ``embedded``, or the folder of a sentence encoder or of a causal language model.
 
     Raises:
@@ -69,62 +79,114 @@ def fit(
         MissingExtraError: The encoder is not installed.
     """
     _check(pairs, held)
-    before = read_weights(start, read_settings(start)) if start else None
-    if before:
-        settings = replace(settings, rank=adapter_rank(before))
-    identity = _identity(pairs, settings, base_model, start)
+    origin = _Origin.of(start, base_model)
+    if origin.weights:
+        settings = replace(settings, rank=adapter_rank(origin.weights))
+    identity = _identity(pairs, settings, origin)
+    finished = next(home.glob(f"*-{identity[:_SHOWN]}"), None)
+    if finished:
+        return finished
     with _sole_training(home, identity) as work:
         started = time.monotonic()
-        policy = _policy(model_folder(base_model), settings.rank, before)
+        with quietly():
+            policy = _policy(model_folder(origin.base_model), settings, origin.weights)
         train_policy(pairs, policy, work, settings, listener)
         weights = save(_weights(policy))
-        how = describe(settings) | {"pairs": len(pairs), "seconds": round(time.monotonic() - started)}
-        how |= {"started_from": read_settings(start).version} if start else {}
-        name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{identity[:6]}"
-        draft = _draft(name, base_model, policy, weights, data_hash(pairs), how)
+        seconds = round(time.monotonic() - started)
+        name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{identity[:_SHOWN]}"
+        draft = _draft(name, origin, policy, weights, pairs, settings.to_dict() | {"seconds": seconds})
         final = calibrated(draft, _trial(work, weights, draft), work, held)
         write_artefact(home / final.version, weights, final, model_card(final))
     return home / final.version
 
 
 def _draft(
-    name: str, base_model: str, policy: TrainablePolicy, weights: bytes, data_sha256: str, how: Mapping[str, Any]
+    name: str,
+    origin: _Origin,
+    policy: TrainablePolicy,
+    weights: bytes,
+    pairs: Sequence[PreferencePair],
+    how: Mapping[str, Any],
 ) -> PolicySettings:
     """The settings before calibration."""
+    corrected = (pair.request.question for pair in pairs if pair.kind != "label")
+    record = {**how, "pairs": len(pairs), "sources": dict(Counter(pair.kind for pair in pairs))}
     return PolicySettings(
         version=name,
-        base_model=base_model,
+        base_model=origin.base_model,
         encoder=_shape(policy),
         lora_scale=LORA_SCALE,
         temperature=1.0,
         unsure_below=0.0,
         adapter_sha256=hashlib.sha256(weights).hexdigest(),
-        data_sha256=data_sha256,
-        training=how,
+        data_sha256=data_hash(pairs),
+        training=record | ({"started_from": origin.version} if origin.version else {}),
+        corrections=tuple(sorted({*origin.corrections, *map(question_hash, corrected)})),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """What a training starts from."""
+
+    base_model: str
+    version: str = ""
+    sha256: str = ""
+    weights: Mapping[str, NDArray[np.float32]] | None = None
+    corrections: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, start: Path | None, base_model: str) -> _Origin:
+        if start is None:
+            return cls(base_model)
+        settings = read_settings(start)
+        weights = read_weights(start, settings)
+        return cls(settings.base_model, settings.version, settings.adapter_sha256, weights, settings.corrections)
+
+
+def _identity(pairs: Sequence[PreferencePair], settings: TrainingSettings, origin: _Origin) -> str:
+    """By what a training that was interrupted is found again: all that a checkpoint depends on, in order."""
+    rows = [json.dumps(pair.to_dict(), sort_keys=True) for pair in pairs]
+    packages = [version(package) for package in ("trl", "transformers", "peft")]
+    recipe = [_RECIPE, template.VERSION, *packages, settings.to_dict(), origin.base_model, origin.sha256]
+    return hashlib.sha256(json.dumps([recipe, rows]).encode()).hexdigest()
 
 
 @contextmanager
 def _sole_training(home: Path, identity: str) -> Iterator[Path]:
-    """Give a folder for checkpoints, gone when all went well; nobody else trains the same in the meantime."""
+    """Give a folder for checkpoints, gone when all went well; nobody else trains the same in the meantime.
+
+    Folders of other trainings that nobody goes on with, as their pairs have changed since, are removed.
+    """
     work = home / f".training-{identity[:16]}"
-    home.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(work.with_suffix(".lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
+    lock = _lock(work)
+    if lock is None:
         raise RoutingError(
             "The same training is under way in another process.", hint="Wait for it, or train on other pairs."
-        ) from error
+        )
     with lock:
+        for other in home.glob(".training-*/"):
+            abandoned = _lock(other) if other != work else None
+            if abandoned:
+                with abandoned:
+                    shutil.rmtree(other)
         yield work
-        shutil.rmtree(work)
+        shutil.rmtree(work, ignore_errors=True)
 
 
-def _identity(pairs: Sequence[PreferencePair], settings: TrainingSettings, base_model: str, start: Path | None) -> str:
-    """By what a training that was interrupted is found again: the same data, settings and start."""
-    origin = read_settings(start).adapter_sha256 if start else ""
-    return hashlib.sha256(f"{data_hash(pairs)}{describe(settings)}{base_model}{origin}".encode()).hexdigest()
+def _lock(work: Path) -> FileLock | None:
+    """Return the lock of a training, taken, or ``None`` if somebody has it."""
+    lock = FileLock(work.with_name(f"{work.name}.lock"))
+    try:
+        work.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        return None
+    except OSError as error:
+        raise RoutingError(
+            f"Router versions cannot be kept in {work.parent}: {error.strerror}.", hint="Set `router.versions`."
+        ) from error
+    return lock
 
 
 def _trial(work: Path, weights: bytes, draft: PolicySettings) -> Path:
@@ -153,14 +215,15 @@ def calibrated(settings: PolicySettings, folder: Path, cache: Path, held: Sequen
     return replace(settings, temperature=temperature, unsure_below=threshold, metrics=metrics)
 
 
-def _policy(folder: Path, rank: int, before: Mapping[str, NDArray[Any]] | None) -> TrainablePolicy:
+def _policy(folder: Path, settings: TrainingSettings, before: Mapping[str, NDArray[Any]] | None) -> TrainablePolicy:
     """Return the policy to train: fresh, or with the weights of an earlier version."""
+    torch.manual_seed(settings.seed)
     if is_causal(folder):
-        policy = load_causal_policy(folder, rank=rank)
+        policy = load_causal_policy(folder, rank=settings.rank)
         if before:
             load_adapter(policy.adapted, before)
         return policy
-    policy = load_encoder_policy(folder, rank=rank)
+    policy = load_encoder_policy(folder, rank=settings.rank)
     if before:
         policy.model.start_from(before)
     return policy

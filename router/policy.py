@@ -135,7 +135,7 @@ def load_policy(path: str | Path, *, rank: int) -> tuple[EncoderPolicy, PreTrain
     from peft import LoraConfig, inject_adapter_in_model
 
     tokenizer = load_tokenizer(path)
-    encoder = AutoModel.from_pretrained(str(path), local_files_only=True, add_pooling_layer=False)
+    encoder = AutoModel.from_pretrained(str(path), local_files_only=True, use_safetensors=True, add_pooling_layer=False)
     lora = LoraConfig(
         r=rank, lora_alpha=LORA_SCALE * rank, lora_dropout=0.1, target_modules=["query", "key", "value", "dense"]
     )

@@ -19,10 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_BATCH = 32
-
-Scorer = Callable[[Sequence[RoutingRequest]], "NDArray[np.float32]"]
-"""Requests in, the logits of the five structures out."""
+Scorer = Callable[[RoutingRequest], "NDArray[np.float32]"]
+"""A request in, the logits of the five structures out."""
 
 
 class PolicyRouter:
@@ -60,8 +58,8 @@ class PolicyRouter:
 
     @property
     def name(self) -> str:
-        """``policy:`` and the artefact's version."""
-        return f"policy:{self.settings.version}"
+        """``policy:`` and the version's name, by which ``router.name`` takes it."""
+        return f"policy:{self.folder.name}"
 
     def route(self, request: RoutingRequest, meter: UsageMeter) -> Route:
         """Return the route.
@@ -97,13 +95,10 @@ class PolicyRouter:
         """Return what the policy says before calibration, shape ``(len(requests), 5)``."""
         import numpy as np
 
-        rows = [self._logits(requests[i : i + _BATCH]) for i in range(0, len(requests), _BATCH)]
-        return np.concatenate(rows) if rows else np.zeros((0, len(StructureType)), dtype=np.float32)
-
-    def _logits(self, requests: Sequence[RoutingRequest]) -> NDArray[np.float32]:
         with self._lock:
             scorer = self._scorer
-        return scorer(requests)
+        rows = [scorer(request) for request in requests]
+        return np.stack(rows) if rows else np.zeros((0, len(StructureType)), dtype=np.float32)
 
     @cached_property
     def _scorer(self) -> Scorer:

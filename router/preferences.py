@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,15 +84,18 @@ def document_profile(data: Mapping[str, Any]) -> DocumentProfile:
         ValueError: There is no title, or a number is none.
     """
     title = data.get("title")
-    if not isinstance(title, str) or not title.strip():
+    if not _is_text(title) or not str(title).strip():
         raise ValueError("a document needs a title")
-    shares = [float(data.get(name, 0.0)) for name in ("table_share", "heading_share", "step_share")]
+    try:
+        shares = [float(data.get(name, 0.0)) for name in ("table_share", "heading_share", "step_share")]
+    except OverflowError as error:
+        raise ValueError("a share is a number from 0 to 1") from error
     if not all(0 <= share <= 1 for share in shares):
         raise ValueError("a share is a number from 0 to 1")
     words = data.get("words", 0)
     if not isinstance(words, int) or words < 0:
         raise ValueError("words is a number from 0")
-    return DocumentProfile(title, words, *shares)
+    return DocumentProfile(str(title), words, *shares)
 
 
 def read_preferences(path: Path) -> PreferenceFile:
@@ -104,32 +106,53 @@ def read_preferences(path: Path) -> PreferenceFile:
     Raises:
         TrainingDataError: The file cannot be read, is empty, is too long, or a row is wrong; it names file and row.
     """
-    pairs: dict[tuple[str, StructureType, StructureType], tuple[PreferencePair, int]] = {}
-    warnings: list[str] = []
-    for number, row in _rows(path):
-        pair = _pair(path, number, row)
-        key = (_key(pair.request), pair.chosen, pair.rejected)
-        opposite = pairs.get((key[0], pair.rejected, pair.chosen))
-        if key in pairs:
-            warnings.append(f"{path.name}, row {number}: the same pair as row {pairs[key][1]}; left out.")
-            continue
-        if opposite:
-            warnings.append(f"{path.name}, row {number}: contradicts row {opposite[1]}; both are kept.")
-        pairs[key] = (pair, number)
-    if not pairs:
+    found = merge_preferences((f"{path.name}, row {number}", _pair(path, number, row)) for number, row in _rows(path))
+    if not found.pairs:
         raise TrainingDataError(
             f"{path} holds no preference pairs.", hint="Each line is one JSON object; see the docs."
         )
+    return found
+
+
+def merge_preferences(placed: Iterable[tuple[str, PreferencePair]]) -> PreferenceFile:
+    """Return pairs from several places without duplicates, and warnings of those and of contradictions.
+
+    Args:
+        placed: Each pair with where it stands, as it is named in warnings.
+    """
+    pairs: dict[tuple[str, StructureType, StructureType], tuple[PreferencePair, str]] = {}
+    warnings: list[str] = []
+    for place, pair in placed:
+        key = (_key(pair.request), pair.chosen, pair.rejected)
+        opposite = pairs.get((key[0], pair.rejected, pair.chosen))
+        if key in pairs:
+            warnings.append(f"{place}: the same pair as {pairs[key][1]}; left out.")
+            continue
+        if opposite:
+            warnings.append(f"{place}: contradicts {opposite[1]}; both are kept.")
+        pairs[key] = (pair, place)
     return PreferenceFile(tuple(pair for pair, _ in pairs.values()), tuple(_cut(warnings)))
 
 
 def write_preferences(path: Path, pairs: Iterable[PreferencePair]) -> None:
-    """Write a preference file, whole or not at all."""
+    """Write a preference file, whole or not at all.
+
+    Raises:
+        TrainingDataError: It cannot be written.
+    """
     temporary = path.with_name(f".{path.name}.part")
-    with temporary.open("w", encoding="utf-8") as file:
-        for pair in pairs:
-            file.write(json.dumps(pair.to_dict(), ensure_ascii=False) + "\n")
-    temporary.replace(path)
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            for pair in pairs:
+                file.write(json.dumps(pair.to_dict(), ensure_ascii=False) + "\n")
+        temporary.replace(path)
+    except OSError as error:
+        raise TrainingDataError(f"{path} cannot be written: {error.strerror}.", hint="Give another path.") from error
+
+
+def question_hash(question: str) -> str:
+    """Return by what a question is known again, whatever its case and white space."""
+    return hashlib.sha256(" ".join(question.casefold().split()).encode()).hexdigest()[:16]
 
 
 def data_hash(pairs: Sequence[PreferencePair]) -> str:
@@ -196,7 +219,7 @@ def preference_pair(row: Any) -> PreferencePair:
         raise ValueError(f"prefers {labels[0]} to itself")
     provenance = row.get("provenance") or {}
     kind = str(provenance.get("kind", "human")) if isinstance(provenance, dict) else ""
-    if kind not in _KINDS:
+    if kind not in _KINDS or not _is_text(str(provenance.get("id", ""))):
         raise ValueError(f"has a provenance that is none of {', '.join(_KINDS)}")
     try:
         documents = tuple(document_profile(d) for d in row.get("documents") or [])
@@ -217,10 +240,13 @@ def _pair(path: Path, number: int, row: Any) -> PreferencePair:
 
 def _is_text(value: Any) -> bool:
     """Whether a value is text that can be written again: half of a surrogate pair cannot."""
+    if not isinstance(value, str):
+        return False
     try:
-        return isinstance(value, str) and bool(value.encode())
+        value.encode()
     except UnicodeEncodeError:
         return False
+    return True
 
 
 def _key(request: RoutingRequest) -> str:
@@ -234,9 +260,3 @@ def _wrong(path: Path, number: int, what: str) -> TrainingDataError:
 def _cut(warnings: list[str]) -> list[str]:
     more = len(warnings) - _SHOWN_WARNINGS
     return [*warnings[:_SHOWN_WARNINGS], *([f"… and {more} more warnings."] if more > 0 else [])]
-
-
-def label_counts(pairs: Sequence[PreferencePair]) -> dict[StructureType, int]:
-    """Return how many pairs prefer each structure."""
-    counted = Counter(pair.chosen for pair in pairs)
-    return {structure: counted[structure] for structure in StructureType}

@@ -22,6 +22,7 @@ class RoutingRequest:
     documents: tuple[DocumentProfile, ...] = ()
 
 
+@runtime_checkable
 class Router(Protocol):
     """Chooses a structure for a question."""
 

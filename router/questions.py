@@ -121,7 +121,7 @@ def label_pairs(
     pairs = []
     for question in questions:
         wrong = [structure for structure in StructureType if not question.accepts(structure)]
-        for rejected in random.sample(wrong, min(each, len(wrong))):
+        for rejected in wrong if each >= len(wrong) else random.sample(wrong, each):
             pairs.append(PreferencePair(question.request, question.structure, rejected, "label", question.id))
     return pairs
 

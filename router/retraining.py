@@ -6,24 +6,32 @@ keep it from forgetting the rest (rehearsal: Robins 1995). A fifth of many corre
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from structrag.router.artefact import PolicySettings, read_settings, read_weights
+from structrag.router.base_model import EMBEDDED
 from structrag.router.evaluation import compare_routers
 from structrag.router.policy_router import PolicyRouter
-from structrag.router.questions import ShippedQuestions, label_pairs, shipped_questions, with_mixed_documents
-from structrag.router.training import TrainingSettings
+from structrag.router.preferences import question_hash
+from structrag.router.questions import (
+    LabelledQuestion,
+    ShippedQuestions,
+    label_pairs,
+    shipped_questions,
+    with_mixed_documents,
+)
+from structrag.router.training_settings import TrainingSettings, require_training
 from structrag.router.versions import VersionStore
 from structrag.types import StructureType
 
 if TYPE_CHECKING:
     from structrag.router.comparison import Comparison
     from structrag.router.preferences import PreferencePair
-    from structrag.router.training import StepListener
+    from structrag.router.training_settings import StepListener
 
 FULL = TrainingSettings(rank=32, sft_epochs=2, dpo_epochs=1)
 """For a training from scratch."""
@@ -69,18 +77,19 @@ def retrain(
     corrections: Sequence[PreferencePair],
     listener: StepListener = lambda step: None,
     *,
-    fresh: bool = False,
+    base_model: str | None = None,
     settings: TrainingSettings | None = None,
     questions: ShippedQuestions | None = None,
 ) -> Retraining:
-    """Train a new version on the shipped questions and a person's corrections; the version in use stays in use.
+    """Train a new version on a person's corrections and shipped questions; the version in use stays in use.
 
     Args:
         versions: Where versions are kept.
         cache: Where derived graphs are kept.
         corrections: What a person preferred.
         listener: Told every few steps.
-        fresh: Train from scratch on everything instead of going on from the version in use.
+        base_model: Train from scratch on this model and all shipped questions (``embedded``, or a folder), instead of
+            going on from the version in use.
         settings: How to train; `FULL` or `FURTHER` by default.
         questions: Labelled questions in place of the shipped ones.
 
@@ -89,27 +98,47 @@ def retrain(
         RoutingError: The version in use is damaged, or the same training is under way already.
         MissingExtraError: The packages for training are not installed.
     """
+    require_training()
     from structrag.router.fitting import fit
 
     shipped = questions or shipped_questions()
-    trained, kept_back = _split(corrections)
+    active = versions.folder(versions.active())
+    before = read_settings(active)
+    read_weights(active, before)  # a damaged one is found out now, not after the training
+    trained, kept_back = _split(corrections, frozenset(before.corrections))
+    pairs, held = _material(shipped, trained, before, fresh=base_model is not None)
+    how = settings or (FULL if base_model else FURTHER)
+    start = None if base_model else active
+    folder = fit(pairs, held, versions.home, how, listener, start=start, base_model=base_model or EMBEDDED)
+    new, old = PolicyRouter(folder, cache), PolicyRouter(active, cache)
+    agreed = [agreement(router, kept_back) for router in (old, new)]
+    return Retraining(folder, compare_routers(new, old, held), len(kept_back), *agreed)
+
+
+def _material(
+    shipped: ShippedQuestions, corrections: Sequence[PreferencePair], before: PolicySettings, *, fresh: bool
+) -> tuple[list[PreferencePair], list[LabelledQuestion]]:
+    """Return the pairs to train on and the questions to measure on."""
     rehearsed = with_mixed_documents(shipped.training)
     if not fresh:
         rehearsed = Random(0).sample(rehearsed, min(_REHEARSED, len(rehearsed)))
-    pairs = [*label_pairs(rehearsed, each=1), *trained]
-    asked = {pair.request.question.casefold() for pair in pairs}
-    held = [question for question in shipped.held_out if question.request.question.casefold() not in asked]
-    active = versions.folder(versions.active())
-    start = None if fresh else active
-    folder = fit(pairs, held, versions.home, settings or (FULL if fresh else FURTHER), listener, start=start)
-    new, old = PolicyRouter(folder, cache), PolicyRouter(active, cache)
-    return Retraining(
-        folder=folder,
-        comparison=compare_routers(new, old, held),
-        corrections=len(kept_back),
-        agreed_before=agreement(old, kept_back),
-        agreed_after=agreement(new, kept_back),
-    )
+    pairs = [*label_pairs(rehearsed, each=1), *corrections]
+    asked = {question_hash(pair.request.question) for pair in pairs}
+    return pairs, unseen(with_mixed_documents(shipped.held_out), before, also=asked)
+
+
+def unseen(
+    questions: Sequence[LabelledQuestion], *settings: PolicySettings, also: Set[str] = frozenset()
+) -> list[LabelledQuestion]:
+    """Return the questions that none of these versions was trained on as corrections.
+
+    Args:
+        questions: Labelled questions.
+        settings: Of the versions.
+        also: Hashes of further questions to leave out.
+    """
+    seen = {*also, *(known for each in settings for known in each.corrections)}
+    return [question for question in questions if question_hash(question.request.question) not in seen]
 
 
 def agreement(router: PolicyRouter, pairs: Sequence[PreferencePair]) -> int:
@@ -122,13 +151,19 @@ def agreement(router: PolicyRouter, pairs: Sequence[PreferencePair]) -> int:
     )
 
 
-def _split(corrections: Sequence[PreferencePair]) -> tuple[list[PreferencePair], list[PreferencePair]]:
-    """Keep a fifth back if there are many; a question stays on its side however often it is given again."""
+def _split(corrections: Sequence[PreferencePair], known: Set[str]) -> tuple[list[PreferencePair], list[PreferencePair]]:
+    """Keep about a fifth back if there are many; a question stays on its side however often it is given again.
+
+    Args:
+        corrections: All of them.
+        known: Hashes of questions that the version in use was trained on: nothing can be measured on those.
+    """
     if len(corrections) < _FEWEST_TO_SPLIT:
         return list(corrections), []
     trained: list[PreferencePair] = []
     kept_back: list[PreferencePair] = []
     for pair in corrections:
-        digest = hashlib.sha256(pair.request.question.casefold().encode()).digest()
-        (kept_back if digest[0] % _KEPT_BACK == 0 else trained).append(pair)
+        digest = question_hash(pair.request.question)
+        is_kept_back = int(digest, 16) % _KEPT_BACK == 0 and digest not in known
+        (kept_back if is_kept_back else trained).append(pair)
     return trained, kept_back

@@ -72,12 +72,26 @@ def _ignore_drop(text: str, reason: str) -> None:
     """Do nothing: for callers that do not ask what was dropped."""
 
 
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """What new questions are to be like.
+
+    Attributes:
+        seeds: Questions over other documents; a few at random set the manner of each new one.
+        about: The documents; up to three at random for each question.
+        earlier: Questions that must not be repeated, besides the seeds.
+    """
+
+    seeds: Sequence[str]
+    about: Sequence[DocumentProfile]
+    earlier: Sequence[str] = ()
+
+
 def synthesize_questions(
     chat: ChatModel,
     meter: UsageMeter,
+    brief: Brief,
     *,
-    seeds: Sequence[str],
-    about: Sequence[DocumentProfile],
     count: int,
     seed: int,
     dropped: DropListener = _ignore_drop,
@@ -90,8 +104,7 @@ def synthesize_questions(
     Args:
         chat: The chat model.
         meter: Counts the usage and holds the budget.
-        seeds: Questions over other documents; a few at random set the manner of each new one.
-        about: The documents; up to three at random for each question.
+        brief: What they are to be like.
         count: Most questions.
         seed: Of the drawing.
         dropped: Told what is not used.
@@ -100,11 +113,13 @@ def synthesize_questions(
         ValueError: There are no seeds.
         ModelError: The model does not answer.
     """
+    seeds, about = brief.seeds, brief.about
     if not seeds:
         raise ValueError("There are no seed questions.")
-    random, known = Random(seed), [_words(question) for question in seeds]
+    random, known = Random(seed), [_words(question) for question in (*seeds, *brief.earlier)]
+    enough = len(known) + count
     for _ in range(_ATTEMPTS_EACH * count):
-        if len(known) == len(seeds) + count:
+        if len(known) == enough:
             return
         manner = random.sample(seeds, min(_SHOWN_SEEDS, len(seeds)))
         prompt = _question_prompt(manner, random.sample(about, min(MOST_DOCUMENTS, len(about))))

@@ -10,7 +10,7 @@ from structrag.types import DocumentProfile
 VERSION = 1
 """Stands in every artefact; one made for another template is refused."""
 MAX_TOKENS = 508
-"""No prompt is longer, whatever the script: a token is at least a character, and the encoder takes 512 with a label."""
+"""Longer prompts are cut: the encoder takes 512 with a label. Two lines of Latin script are a tenth of that."""
 _QUESTION_CHARACTERS = 360
 _TITLE_CHARACTERS = 36
 MOST_DOCUMENTS = 3

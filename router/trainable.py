@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from structrag.errors import RoutingError
 from structrag.router.protocol import RoutingRequest
 from structrag.types import StructureType
 
@@ -61,5 +62,12 @@ def load_adapter(adapted: nn.Module, weights: Mapping[str, NDArray[np.floating]]
 
 
 def adapter_rank(weights: Mapping[str, NDArray[Any]]) -> int:
-    """Return the rank of an artefact's LoRA matrices."""
-    return next(int(matrix.shape[0]) for name, matrix in weights.items() if name.endswith(".lora_A"))
+    """Return the rank of an artefact's LoRA matrices.
+
+    Raises:
+        RoutingError: It has none.
+    """
+    ranks = {int(matrix.shape[0]) for name, matrix in weights.items() if name.endswith(".lora_A")}
+    if len(ranks) != 1:
+        raise RoutingError("The router has no LoRA matrices to train on.", hint="Train anew with --fresh.")
+    return ranks.pop()

@@ -5,11 +5,12 @@ Rafailov et al. 2023 (arXiv 2305.18290) for DPO; the trainers are TRL's own, unm
 
 from __future__ import annotations
 
+import json
+import shutil
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,64 +18,18 @@ import torch
 from datasets import Dataset, disable_progress_bars, enable_progress_bars
 from datasets.utils import is_progress_bar_enabled
 from transformers import PrinterCallback, TrainerCallback
+from transformers.trainer import TRAINER_STATE_NAME
 from transformers.utils import logging as transformers_logging
 from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
 from structrag.router.preferences import PreferencePair
 from structrag.router.trainable import TrainablePolicy
+from structrag.router.training_settings import StepListener, TrainingSettings, TrainingStep
 
 if TYPE_CHECKING:
     from transformers import TrainerControl, TrainerState, TrainingArguments
 
 _LENGTH = "length"
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingSettings:
-    """How the policy is trained.
-
-    Attributes:
-        rank: Of the LoRA layers.
-        sft_epochs: Passes over the preferred labels; 0 for none.
-        dpo_epochs: Passes over the pairs; 0 for none.
-        body_rate: Learning rate of the LoRA layers.
-        head_rate: Learning rate of the head.
-        dpo_share: By what both rates are multiplied for DPO.
-        beta: DPO's; the smaller, the further the policy may go from its start.
-        batch: Rows a step.
-        seed: For the order and the dropout.
-    """
-
-    rank: int = 16
-    sft_epochs: int = 3
-    dpo_epochs: int = 1
-    body_rate: float = 1e-3
-    head_rate: float = 5e-3
-    dpo_share: float = 0.2
-    beta: float = 0.5
-    batch: int = 32
-    seed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingStep:
-    """How far a training is.
-
-    Attributes:
-        stage: ``sft`` or ``dpo``.
-        margin: DPO's reward margin; ``None`` in the supervised stage.
-        seconds_left: Estimated from the steps so far.
-    """
-
-    stage: str
-    step: int
-    steps: int
-    loss: float
-    margin: float | None
-    seconds_left: float
-
-
-StepListener = Callable[[TrainingStep], None]
 
 
 def train_policy(
@@ -94,7 +49,7 @@ def train_policy(
         listener: Told every few steps.
     """
     torch.manual_seed(settings.seed)
-    with _quietly():
+    with quietly():
         if settings.sft_epochs:
             _run(_supervised_trainer(pairs, policy, work / "sft", settings, _Progress("sft", listener)))
         if settings.dpo_epochs:
@@ -172,7 +127,7 @@ def _common(settings: TrainingSettings, folder: Path, epochs: int) -> dict[str, 
         "length_column_name": _LENGTH,
         "max_grad_norm": 1.0,
         "seed": settings.seed,
-        "use_cpu": True,
+        "use_cpu": not torch.cuda.is_available(),
         "bf16": False,
         "activation_checkpointing": False,
         "logging_steps": 5,
@@ -185,8 +140,8 @@ def _common(settings: TrainingSettings, folder: Path, epochs: int) -> dict[str, 
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
-    """Keep the libraries' progress bars, reports and notices from the terminal: the listener is told instead."""
+def quietly() -> Iterator[None]:
+    """Keep the libraries' progress bars, reports and notices from the terminal: a listener is told instead."""
     shown, level = is_progress_bar_enabled(), transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
@@ -204,10 +159,26 @@ def _quietly() -> Iterator[None]:
 
 
 def _run(trainer: Any) -> None:
-    """Train, from the last checkpoint where there is one."""
+    """Train, from the last whole checkpoint where there is one."""
     trainer.remove_callback(PrinterCallback)  # it would write to stdout, which is for data
-    folder = Path(trainer.args.output_dir)
-    trainer.train(resume_from_checkpoint=bool(list(folder.glob("checkpoint-*"))))
+    checkpoint = _last_checkpoint(Path(trainer.args.output_dir))
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+
+
+def _last_checkpoint(folder: Path) -> Path | None:
+    """Return the newest checkpoint that is whole; what a crash left half written is removed.
+
+    The trainer writes its state last, so a folder without a readable one is not whole.
+    """
+    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
+    for path in found:
+        try:
+            json.loads((path / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            shutil.rmtree(path)
+            continue
+        return path
+    return None
 
 
 def _optimizer(policy: TrainablePolicy, settings: TrainingSettings, share: float) -> torch.optim.Optimizer:
@@ -247,8 +218,3 @@ class _Progress(TrainerCallback):  # type: ignore[misc]  # transformers is not f
         left = (time.monotonic() - self._started) / done * (state.max_steps - state.global_step)
         margin = logs.get("rewards/margins")
         self._listener(TrainingStep(self._stage, state.global_step, state.max_steps, logs["loss"], margin, left))
-
-
-def describe(settings: TrainingSettings) -> dict[str, Any]:
-    """Return the settings as they stand in an artefact."""
-    return asdict(settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -56,20 +56,19 @@ class VersionStore:
         folder = shipped_folder() if name == SHIPPED else self.home / name
         if not _NAME.fullmatch(name) or not folder.is_dir():
             known = ", ".join(version.name for version in self.versions())
-            raise RoutingError(f"There is no router version {name!r}.", hint=f"There are: {known}.")
+            raise RoutingError(
+                f"There is no router version {name!r}.",
+                hint=f"There are: {known}. `structrag router rollback` goes back to the one before.",
+            )
         return folder
 
     def active(self) -> str:
-        """Return the name of the version in use."""
-        try:
-            return (self.home / _ACTIVE).read_text(encoding="utf-8").strip() or SHIPPED
-        except FileNotFoundError:
-            return SHIPPED
-        except (OSError, UnicodeDecodeError) as error:
-            raise RoutingError(
-                f"{self.home / _ACTIVE} cannot be read: {error}.",
-                hint="Remove it to use the router that comes with the package.",
-            ) from error
+        """Return the name of the version in use.
+
+        Raises:
+            RoutingError: The file that says so cannot be read.
+        """
+        return self._way()[-1]
 
     def versions(self) -> list[RouterVersion]:
         """Return all versions, the shipped one first, then by name; those being written are left out."""
@@ -89,10 +88,11 @@ class VersionStore:
         Raises:
             RoutingError: There is no such version, or it is damaged.
         """
-        folder = self.folder(name)
-        read_weights(folder, read_settings(folder))
-        self._record({"from": self.active(), "to": name, **record})
-        self._point_to(name)
+        self._require(name)
+        way = self._way()
+        self._log({"from": way[-1], "to": name, **record})
+        if name != way[-1]:
+            self._keep([*way, name])
 
     def rollback(self) -> str:
         """Go back to the version that was in use before, and return its name.
@@ -100,16 +100,13 @@ class VersionStore:
         Raises:
             RoutingError: There is none before, or it is gone.
         """
-        active = self.active()
         way = self._way()
-        if active not in way[1:]:
-            raise RoutingError(f"No router was in use before {active!r}.", hint="`structrag router list` shows all.")
-        before = way[len(way) - 2 - way[::-1].index(active)]
-        folder = self.folder(before)
-        read_weights(folder, read_settings(folder))
-        self._record({"from": active, "to": before, "rollback": True})
-        self._point_to(before)
-        return before
+        if len(way) < 2:
+            raise RoutingError(f"No router was in use before {way[-1]!r}.", hint="`structrag router list` shows all.")
+        self._require(way[-2])
+        self._log({"from": way[-1], "to": way[-2], "rollback": True})
+        self._keep(way[:-1])
+        return way[-2]
 
     def promotions(self) -> list[dict[str, Any]]:
         """Return the promotions so far, oldest first; a line that a crash cut short is left out."""
@@ -125,18 +122,30 @@ class VersionStore:
                 continue
         return entries
 
-    def _way(self) -> list[str]:
-        """The versions that led to the one in use: a rollback takes off what it went back from."""
-        way = [SHIPPED]
-        for entry in self.promotions():
-            if entry.get("rollback"):
-                last = len(way) - 1 - way[::-1].index(entry["from"]) if entry["from"] in way else len(way)
-                way = way[:last] or [SHIPPED]
-            elif way[-1] != entry["to"]:
-                way.append(entry["to"])
-        return way
+    def _require(self, name: str) -> None:
+        folder = self.folder(name)
+        read_weights(folder, read_settings(folder))
 
-    def _record(self, entry: Mapping[str, Any]) -> None:
+    def _way(self) -> list[str]:
+        """The versions that were in use before the one in use, and that one last: what a rollback goes back along."""
+        path = self.home / _ACTIVE
+        try:
+            return [line for line in path.read_text(encoding="utf-8").split("\n") if line] or [SHIPPED]
+        except FileNotFoundError:
+            return [SHIPPED]
+        except (OSError, UnicodeDecodeError) as error:
+            raise RoutingError(
+                f"{path} cannot be read: {error}.", hint="Remove it to use the router that comes with the package."
+            ) from error
+
+    def _keep(self, way: Sequence[str]) -> None:
+        """Say which version is in use and how it came to be, in one file that is replaced as a whole."""
+        part = self.home / f".{_ACTIVE}.{os.getpid()}.part"
+        part.write_text("".join(f"{name}\n" for name in way), encoding="utf-8")
+        part.replace(self.home / _ACTIVE)
+
+    def _log(self, entry: Mapping[str, Any]) -> None:
+        """Add to the record of promotions, which is for people: nothing is decided by it."""
         self.home.mkdir(parents=True, exist_ok=True)
         path = self.home / _LOG
         line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), **entry})
@@ -148,11 +157,6 @@ class VersionStore:
             log.write(f"{line}\n".encode())
             log.flush()
             os.fsync(log.fileno())
-
-    def _point_to(self, name: str) -> None:
-        part = self.home / f".{_ACTIVE}.{os.getpid()}.part"
-        part.write_text(f"{name}\n", encoding="utf-8")
-        part.replace(self.home / _ACTIVE)
 
 
 def shipped_folder() -> Path:

@@ -176,6 +176,7 @@ class Answer:
         structure: What was built; ``None`` when nothing could be built.
         structure_type: The structure that answered (not always the route's: see ``trace``).
         trace: What the utilizer did, in order.
+        scope: Ids of the documents it was asked over; ``None`` for all.
     """
 
     id: str
@@ -189,12 +190,14 @@ class Answer:
     citations: tuple[Citation, ...]
     usage: Usage
     trace: tuple[TraceStep, ...] = ()
+    scope: tuple[str, ...] | None = None
 
     def to_dict(self, *, with_structure: bool = True) -> dict[str, Any]:
         """Return the JSON form that ``structrag ask --json`` prints."""
         data: dict[str, Any] = {
             "id": self.id,
             "question": self.question,
+            "scope": None if self.scope is None else list(self.scope),
             "text": self.text,
             "values": list(self.values),
             "grounded": self.grounded,

@@ -297,10 +297,11 @@ def test_route_without_a_corpus_makes_none(shell: Shell) -> None:
 
 def test_batch_routes_line_by_line(filled: Shell, tmp_path: Path) -> None:
     batch = tmp_path / "batch.jsonl"
-    lines = [{"question": "Which\u2028one?", "id": 7}, {"question": QUESTION, "documents": ["boiler.md"]}]
+    questions = ["Which pump\u2028or boiler?", "Is the pump in the boiler?"]
+    lines = [{"question": questions[0], "id": 7}, {"question": questions[1], "documents": ["boiler.md"]}]
     batch.write_text("\ufeff" + "\n\n".join(map(json.dumps, lines)) + "\r\n", encoding="utf-8")
     result = filled("route", "--batch", batch)
-    assert [route["question"] for route in json_lines(result)] == ["Which\u2028one?", QUESTION]
+    assert [route["question"] for route in json_lines(result)] == questions
     first, second = filled.router.requests
     assert len(first.documents) == 2
     assert [document.title for document in second.documents] == ["Boiler"]

@@ -110,6 +110,8 @@ def test_a_key_like_no_other_is_refused_with_the_command_that_lists_them(folder:
         ("models.concurrency", "0"),
         ("models.timeout", "-1"),
         ("router.unsure_below", "1.5"),
+        ("router.unsure_below", "often"),
+        ("router.when_unsure", "second"),
         ("budget.calls", "-2"),
     ],
 )
@@ -186,7 +188,16 @@ def test_a_file_that_may_not_be_read_is_refused(folder: Path, monkeypatch: pytes
     assert caught.value.message == f"{path} cannot be read: Permission denied."
 
 
-def test_the_users_home_is_understood_in_the_cache(folder: Path) -> None:
-    write(folder, "[models]\ncache = '~/models'\n")
+def test_the_users_home_is_understood_in_folders(folder: Path) -> None:
+    write(folder, "[models]\ncache = '~/models'\n[router]\nversions = '~/routers'\n")
     settings, _ = load_settings(folder)
     assert settings.models.cache == Path.home() / "models"
+    assert settings.router.versions == Path.home() / "routers"
+
+
+def test_by_default_the_trained_router_decides_by_its_own_threshold(folder: Path) -> None:
+    router = load_settings(folder)[0].router
+    assert (router.name, router.unsure_below, router.when_unsure) == ("policy", None, "runner_up")
+    write(folder, "[router]\nunsure_below = 0\nwhen_unsure = 'chosen'\n")
+    router = load_settings(folder)[0].router
+    assert (router.unsure_below, router.when_unsure) == (0.0, "chosen")

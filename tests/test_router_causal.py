@@ -18,7 +18,7 @@ from structrag.router.causal import is_causal
 from structrag.router.fitting import fit
 from structrag.router.policy_router import PolicyRouter
 from structrag.router.questions import LabelledQuestion, label_pairs
-from structrag.router.training import TrainingSettings
+from structrag.router.training_settings import TrainingSettings
 from structrag.types import StructureType
 from structrag.usage import UsageMeter
 

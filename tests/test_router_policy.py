@@ -22,7 +22,7 @@ from structrag.router.preferences import PreferencePair
 from structrag.router.questions import LabelledQuestion, label_pairs, read_domain
 from structrag.router.template import render
 from structrag.router.trainable import adapter_weights
-from structrag.router.training import TrainingSettings, TrainingStep
+from structrag.router.training_settings import TrainingSettings, TrainingStep
 from structrag.types import StructureType
 from structrag.usage import UsageMeter
 
@@ -120,7 +120,8 @@ class TestFitting:
         settings = TrainingSettings(rank=4, sft_epochs=2, dpo_epochs=1, batch=8)
         folder = fit(pairs, questions[60:180], tmp_path / "home", settings, steps.append)
         assert {step.stage for step in steps} == {"sft", "dpo"}
-        assert [path.name for path in (tmp_path / "home").iterdir()] == [folder.name]
+        assert [path.name for path in (tmp_path / "home").glob("[!.]*")] == [folder.name]
+        assert not list((tmp_path / "home").glob(".training-*/")), "the checkpoints are gone"
         router = PolicyRouter(folder, tmp_path / "cache")
         assert router.settings.metrics["held_out"] == 120
         route = router.route(RoutingRequest(QUESTIONS[0]), UsageMeter())

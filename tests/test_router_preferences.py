@@ -17,7 +17,6 @@ from structrag.router.preferences import (
     data_hash,
     document_dict,
     document_profile,
-    label_counts,
     read_preferences,
     write_preferences,
 )
@@ -170,7 +169,7 @@ def test_a_byte_order_mark_and_blank_lines_do_not_matter_but_count_as_rows(tmp_p
     path.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
     found = read_preferences(path)
     assert [pair.request.question for pair in found.pairs] == ["One", "Two"]
-    assert found.warnings == ("pairs.jsonl, row 6: the same pair as row 2; left out.",)
+    assert found.warnings == ("pairs.jsonl, row 6: the same pair as pairs.jsonl, row 2; left out.",)
 
 
 def test_what_is_not_said_is_assumed(tmp_path: Path) -> None:
@@ -192,7 +191,7 @@ def test_empty_columns_are_as_good_as_none(tmp_path: Path, documents: Any, prove
 def test_a_duplicate_is_left_out_with_a_warning(tmp_path: Path, again: dict[str, Any]) -> None:
     found = read_preferences(file_of(tmp_path, row(), row(prompt="Other"), again))
     assert [pair.request.question for pair in found.pairs] == ["Who supplies whom?", "Other"]
-    assert found.warnings == ("pairs.jsonl, row 3: the same pair as row 1; left out.",)
+    assert found.warnings == ("pairs.jsonl, row 3: the same pair as pairs.jsonl, row 1; left out.",)
 
 
 @pytest.mark.parametrize("other", [row(documents=[REPORT]), row(rejected="table"), row(prompt="Who supplies them?")])
@@ -205,7 +204,7 @@ def test_pairs_that_contradict_each_other_are_kept_with_a_warning(tmp_path: Path
     opposite = row(prompt="WHO supplies whom?", chosen="chunk", rejected="graph")
     found = read_preferences(file_of(tmp_path, row(), "", opposite))
     assert [(pair.chosen, pair.rejected) for pair in found.pairs] == [(GRAPH, CHUNK), (CHUNK, GRAPH)]
-    assert found.warnings == ("pairs.jsonl, row 3: contradicts row 1; both are kept.",)
+    assert found.warnings == ("pairs.jsonl, row 3: contradicts pairs.jsonl, row 1; both are kept.",)
 
 
 def test_with_other_documents_the_opposite_is_no_contradiction(tmp_path: Path) -> None:
@@ -214,7 +213,7 @@ def test_with_other_documents_the_opposite_is_no_contradiction(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("duplicates", "last"), [(20, "row 21: the same pair as row 1"), (25, "… and 5 more warnings.")]
+    ("duplicates", "last"), [(20, "row 21: the same pair as pairs.jsonl, row 1"), (25, "… and 5 more warnings.")]
 )
 def test_of_many_warnings_the_first_twenty_are_shown(tmp_path: Path, duplicates: int, last: str) -> None:
     warnings = read_preferences(file_of(tmp_path, *[row()] * (duplicates + 1))).warnings
@@ -291,11 +290,6 @@ def test_any_change_of_a_pair_changes_the_hash() -> None:
         [replace(PAIR, source="a2")],
     ]
     assert len({data_hash([PAIR]), *map(data_hash, others)}) == 1 + len(others)
-
-
-def test_labels_are_counted_also_where_there_are_none() -> None:
-    counts = label_counts([PAIR, PAIR, replace(PAIR, chosen=TABLE)])
-    assert list(counts.items()) == list(zip(StructureType, (1, 2, 0, 0, 0), strict=True))
 
 
 # Labelled questions

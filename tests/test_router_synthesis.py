@@ -19,6 +19,7 @@ from structrag.router.judging import Judgement, judge, synthesis_prompt
 from structrag.router.preferences import PreferencePair, read_preferences, write_preferences
 from structrag.router.protocol import RoutingRequest
 from structrag.router.synthesis import (
+    Brief,
     SynthesisStep,
     judged_path,
     read_judgements,
@@ -436,7 +437,7 @@ def made(
     chat, model = scripted({"": writing(*questions)})
     options: dict[str, Any] = {"dropped": lambda *told: dropped.append(told)} if dropped is not None else {}
     found = list(
-        synthesize_questions(chat, UsageMeter(), seeds=seeds, about=[LOG, GUIDE], count=count, seed=seed, **options)
+        synthesize_questions(chat, UsageMeter(), Brief(seeds, [LOG, GUIDE]), count=count, seed=seed, **options)
     )
     return found, model.prompts
 
@@ -550,7 +551,7 @@ def test_without_seeds_there_is_no_manner_to_follow() -> None:
 
 def test_what_comes_out_can_be_judged_as_it_comes(out: Path) -> None:
     chat, model = scripted({"New question:": writing(*GOOD)})
-    new = synthesize_questions(chat, UsageMeter(), seeds=SEEDS, about=[GUIDE], count=2, seed=0)
+    new = synthesize_questions(chat, UsageMeter(), Brief(SEEDS, [GUIDE]), count=2, seed=0)
     run(out, requests=(RoutingRequest(question, (GUIDE,)) for question in new))
     assert [j.request.question for j in read_judgements(out)] == [
         "Which berth is the deepest?",

@@ -151,7 +151,7 @@ def test_no_name_leads_out_of_the_home_or_to_what_is_no_version(home: Path, name
     for act in acts:
         error = refusal(act)
         assert repr(name) in error.message
-        assert error.hint == "There are: shipped, a, v1."
+        assert error.hint == "There are: shipped, a, v1. `structrag router rollback` goes back to the one before."
     assert store.active() == "v1"
     assert len(store.promotions()) == 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from structrag.cli.invocation import CorpusOption, Invocation, JsonLinesOption, 
 from structrag.cli.synthesis import synthesize
 from structrag.cli.text import columns, narrate, write, write_json
 from structrag.cli.training_progress import TrainingProgress
-from structrag.errors import ConfigError
+from structrag.errors import ConfigError, RoutingError
 
 if TYPE_CHECKING:
     from structrag.router.comparison import Comparison
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from structrag.router.policy_router import PolicyRouter
     from structrag.router.preferences import PreferencePair
     from structrag.router.questions import LabelledQuestion
+    from structrag.router.retraining import Retraining
     from structrag.router.versions import RouterVersion, VersionStore
 
 router = typer.Typer(help="The router: versions, training, evaluation.", no_args_is_help=True)
@@ -76,6 +78,17 @@ def train(
         bool,
         typer.Option("--fresh", help="Start anew with all shipped questions, instead of going on from the one in use."),
     ] = False,
+    base_model: Annotated[
+        Path | None,
+        typer.Option(
+            "--base-model",
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            resolve_path=True,
+            help="Start anew on this sentence encoder or causal language model.",
+        ),
+    ] = None,
     promote: Annotated[bool, typer.Option("--promote", help="Put the new version in use if it is not worse.")] = False,
     as_json: JsonOption = False,
     corpus: CorpusOption = None,
@@ -84,30 +97,26 @@ def train(
 
     A training that was interrupted goes on where it was when it is started again with the same pairs.
     """
+    # The reference pass of trl has a bar of its own that nothing else turns off; read when tqdm is imported.
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    from structrag.router.base_model import EMBEDDED
     from structrag.router.retraining import retrain
 
     place = _Place.of(ctx, corpus)
     pairs = _preferences(Invocation.of(ctx), corpus, files or [])
-    if not pairs and not fresh:
-        raise ConfigError(
-            "There are no preferences to train on.",
-            hint="Give a file of preference pairs, correct some routes first, or train anew with --fresh.",
-        )
-    narrate(f"Training on {len(pairs)} preference pairs{' and all shipped questions' if fresh else ''}.")
+    anew = str(base_model) if base_model else EMBEDDED if fresh else None
+    if not (pairs or anew):
+        raise ConfigError("There are no preferences to train on.", hint="Give a file of them, or train with --fresh.")
+    narrate(f"Training on {len(pairs)} preference pairs and {'all' if anew else 'some'} shipped questions.")
     with TrainingProgress() as progress:
-        result = retrain(place.versions, place.cache, pairs, progress.listen, fresh=fresh)
+        result = retrain(place.versions, place.cache, pairs, progress.listen, base_model=anew)
     promoted = promote and result.comparison.passes
     if promoted:
         place.versions.promote(result.folder.name, {"comparison": result.comparison.to_dict(), "forced": False})
     if as_json:
         write_json(result.to_dict() | {"promoted": promoted})
-        return
-    write(f"version    {result.folder.name}")
-    if result.corrections:
-        told = f"{result.agreed_before} before, {result.agreed_after} now"
-        write(f"learnt     agrees with {told}, of {result.corrections} preferences that were kept back")
-    write(f"otherwise  {result.comparison.verdict}")
-    narrate(_next_step(result.folder.name, result.comparison, promoted=promoted))
+    else:
+        _tell(result, promoted=promoted)
 
 
 @router.command()
@@ -156,15 +165,29 @@ def promote(
     They are compared on the same held-out questions; the lower end of the difference's 95 % interval must be at
     least -2 points.
     """
-    from structrag.router.evaluation import compare_routers
-
     place = _Place.of(ctx, corpus)
-    compared = compare_routers(place.open(version), place.open(place.versions.active()), _labelled(None))
-    narrate(compared.verdict)
-    if not (compared.passes or force):
-        raise ConfigError(f"{version} was not put in use.", hint="Use --force to do it all the same.")
-    place.versions.promote(version, {"comparison": compared.to_dict(), "forced": not compared.passes})
+    try:
+        compared = _compare(place, version, place.versions.active())
+    except RoutingError as error:
+        if not force:
+            raise
+        # The one in use may be what is damaged; if it is the new one, promoting it fails.
+        narrate(f"Not compared: {error.message}")
+        place.versions.promote(version, {"comparison": None, "forced": True})
+    else:
+        narrate(compared.verdict)
+        if not (compared.passes or force):
+            raise ConfigError(f"{version} was not put in use.", hint="Use --force to do it all the same.")
+        place.versions.promote(version, {"comparison": compared.to_dict(), "forced": not compared.passes})
     write(f"in use  {version}")
+
+
+def _compare(place: _Place, candidate: str, active: str) -> Comparison:
+    from structrag.router.evaluation import compare_routers
+    from structrag.router.retraining import unseen
+
+    new, old = place.open(candidate), place.open(active)
+    return compare_routers(new, old, unseen(_labelled(None), new.settings, old.settings))
 
 
 @router.command()
@@ -189,22 +212,25 @@ def export(
     write(f"{len(pairs)} preference pairs  {out}")
 
 
-def _preferences(invocation: Invocation, corpus: Path | None, files: Sequence[Path]) -> list[PreferencePair]:
+def _preferences(invocation: Invocation, corpus: Path | None, files: Sequence[Path]) -> Sequence[PreferencePair]:
     """Return the pairs of the files and of the corpus, if there is one; what is odd about them is said."""
-    from structrag.router.preferences import read_preferences
+    from structrag.router.preferences import merge_preferences, read_preferences
 
-    pairs: list[PreferencePair] = []
+    placed: list[tuple[str, PreferencePair]] = []
     for path in files:
         read = read_preferences(path)
         for warning in read.warnings:
             narrate(warning)
-        pairs += read.pairs
+        placed += [(path.name, pair) for pair in read.pairs]
     folder = invocation.folder(corpus)
     if is_corpus(folder):
         kept = _kept_preferences(invocation, folder)
         narrate(f"{len(kept)} preferences are kept in {folder}.")
-        pairs += kept
-    return pairs
+        placed += [(str(folder), pair) for pair in kept]
+    merged = merge_preferences(placed)
+    for warning in merged.warnings:
+        narrate(warning)
+    return merged.pairs
 
 
 def _kept_preferences(invocation: Invocation, folder: Path) -> list[PreferencePair]:
@@ -213,14 +239,23 @@ def _kept_preferences(invocation: Invocation, folder: Path) -> list[PreferencePa
 
 
 def _labelled(path: Path | None) -> Sequence[LabelledQuestion]:
-    from structrag.router.questions import read_domain, shipped_questions
+    from structrag.router.questions import read_domain, shipped_questions, with_mixed_documents
 
     if path is None:
-        return shipped_questions().held_out
+        return with_mixed_documents(shipped_questions().held_out)
     questions = read_domain(path)
     if not questions:
         raise ConfigError(f"{path} holds no questions.")
     return questions
+
+
+def _tell(result: Retraining, *, promoted: bool) -> None:
+    write(f"version    {result.folder.name}")
+    if result.corrections:
+        told = f"{result.agreed_before} before, {result.agreed_after} now"
+        write(f"learnt     agrees with {told}, of {result.corrections} preferences that were kept back")
+    write(f"otherwise  {result.comparison.verdict}")
+    narrate(_next_step(result.folder.name, result.comparison, promoted=promoted))
 
 
 def _next_step(name: str, comparison: Comparison, *, promoted: bool) -> str:
@@ -264,4 +299,8 @@ def _evaluation_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
         rows.append(("accuracy, hard questions", f"{evaluation.hard:.1%}", ""))
     if evaluation.milliseconds is not None:
         rows.append(("milliseconds a route, median", f"{evaluation.milliseconds:.1f}", ""))
+    for wanted, chosen in evaluation.confusion.items():
+        others = {name: n for name, n in chosen.items() if n and name != wanted}
+        told = ", ".join(f"{name} {n}" for name, n in sorted(others.items(), key=lambda item: -item[1]))
+        rows.append((f"{wanted}, routed elsewhere", told or "never", ""))
     return rows

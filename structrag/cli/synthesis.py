@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Annotated
@@ -15,11 +15,9 @@ from structrag.cli.text import narrate, one_line, write
 from structrag.errors import StoreError
 
 if TYPE_CHECKING:
-    from structrag.models.chat import ChatModel
     from structrag.router.protocol import RoutingRequest
     from structrag.router.synthesis import SynthesisStep
     from structrag.types import DocumentProfile
-    from structrag.usage import UsageMeter
 
 _SEEDS = 200
 _SHOWN = 80
@@ -44,14 +42,33 @@ def synthesize(
     """
     from structrag.config import load_settings
     from structrag.models.loading import load_chat_model
+    from structrag.router.protocol import RoutingRequest
+    from structrag.router.questions import shipped_questions
+    from structrag.router.synthesis import Brief, read_judgements, synthesize_questions
     from structrag.router.synthesis import synthesize as judge_all
     from structrag.usage import UsageMeter
 
-    folder = Invocation.of(ctx).existing_folder(corpus)
+    invocation = Invocation.of(ctx)
+    folder = invocation.folder(corpus) if questions else invocation.existing_folder(corpus)
     settings, _ = load_settings(folder, model_settings(model))
     chat, meter = load_chat_model(settings.models), UsageMeter()
-    profiles = _profiles(folder)
-    requests = _given(questions) if questions else _made_up(chat, meter, profiles, count, seed)
+    requests: Iterable[RoutingRequest]
+    if questions:
+        requests = _given(questions)
+    else:
+        earlier = [judgement.request.question for judgement in read_judgements(out)]
+        manner = Random(seed).sample([q.request.question for q in shipped_questions().training], _SEEDS)
+        # In the manner of the shipped questions, which vary as people do. And in another drawing than before an
+        # interruption, or a model without chance would only repeat itself.
+        new = synthesize_questions(
+            chat,
+            meter,
+            Brief(manner, _profiles(folder), earlier),
+            count=max(0, count - len(earlier)),
+            seed=seed + len(earlier),
+            dropped=_tell_dropped,
+        )
+        requests = (RoutingRequest(question) for question in new)
     judge_all(chat, requests, out, meter=meter, listener=_tell)
     spent = meter.snapshot()
     narrate(f"{spent.calls} calls, {spent.prompt_tokens:,} tokens in, {spent.completion_tokens:,} out.")
@@ -62,21 +79,6 @@ def _given(path: Path) -> list[RoutingRequest]:
     from structrag.router.protocol import RoutingRequest
 
     return [RoutingRequest(request.question) for request in read_batch(path)]
-
-
-def _made_up(
-    chat: ChatModel, meter: UsageMeter, profiles: list[DocumentProfile], count: int, seed: int
-) -> Iterator[RoutingRequest]:
-    from structrag.router.protocol import RoutingRequest
-    from structrag.router.questions import shipped_questions
-    from structrag.router.synthesis import synthesize_questions
-
-    # In the manner of the shipped questions, which vary as people do.
-    manner = Random(seed).sample([q.request.question for q in shipped_questions().training], _SEEDS)
-    for question in synthesize_questions(
-        chat, meter, seeds=manner, about=profiles, count=count, seed=seed, dropped=_tell_dropped
-    ):
-        yield RoutingRequest(question)
 
 
 def _profiles(folder: Path) -> list[DocumentProfile]:

@@ -11,7 +11,7 @@ from structrag.cli.text import narrate
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from structrag.router.training import TrainingStep
+    from structrag.router.training_settings import TrainingStep
 
 _STAGES = {"sft": "learning the labels", "dpo": "learning the preferences"}
 _LINES_PER_STAGE = 4

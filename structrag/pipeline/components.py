@@ -82,9 +82,19 @@ def _offered_router(name: str) -> Router:
     """Return the router that an installed package offers under this name."""
     from importlib.metadata import entry_points
 
+    from structrag.router import Router
+
     offered = {point.name: point for point in entry_points(group=ROUTER_GROUP)}
     if name not in offered:
         known = ", ".join(["policy", "policy:<version>", "chat", "fixed:<structure>", *sorted(offered)])
         raise ConfigError(f"There is no router {name!r}.", hint=f"`router.name` is one of: {known}.")
-    router: Router = offered[name].load()()
+    try:
+        router = offered[name].load()()
+    except (ImportError, AttributeError, TypeError) as error:
+        raise ConfigError(
+            f"The router {name!r} of {offered[name].value} cannot be made: {error}.",
+            hint="It must be importable and callable without arguments.",
+        ) from error
+    if not isinstance(router, Router):
+        raise ConfigError(f"The router {name!r} of {offered[name].value} has no name or no route().")
     return router

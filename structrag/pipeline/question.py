@@ -86,6 +86,8 @@ class QuestionRun:
             StoreError: The scope names a document that the corpus does not hold.
         """
         ids = self._retriever.documents_by_words(question.text, limit=MOST_DOCUMENTS, scope=question.scope)
+        # What a question is asked over is told even where it shares no word with it.
+        ids = list(dict.fromkeys([*ids, *(question.scope or ())]))[:MOST_DOCUMENTS]
         return RoutingRequest(question.text, tuple(profile(self._store.document(each)) for each in ids))
 
     def retrieve(self, question: Question) -> BuildRequest:
@@ -178,6 +180,7 @@ class QuestionRun:
             citations=citations,
             usage=session.meter.snapshot(),
             trace=tuple(session.trace),
+            scope=question.scope,
         )
 
     def _cite(self, evidence: Sequence[Evidence]) -> Iterator[Citation]:

@@ -290,14 +290,17 @@ class StructRAG:
     def prefer(self, answer: Answer, structure: StructureType | str) -> int:
         """Record that another structure would have suited an answer's question better; return the record's id.
 
+        It is preferred to what the router chose; where that was right and another one answered, to that one.
+
         Raises:
-            ConfigError: The structure is unknown, or is the one that answered.
+            ConfigError: The structure is unknown, or is the one that was chosen and answered.
         """
         chosen = StructureType.parse(str(structure))
-        if chosen is answer.structure_type:
-            raise ConfigError(f"{chosen} is what answered; there is nothing to prefer.")
-        request = self._run.routing_request(Question(answer.question))
-        pair = PreferencePair(request, chosen, answer.structure_type, "human", answer.id)
+        rejected = answer.structure_type if chosen is answer.route.structure else answer.route.structure
+        if chosen is rejected:
+            raise ConfigError(f"{chosen} was chosen and answered; there is nothing to prefer.")
+        request = self._run.routing_request(Question(answer.question, scope=answer.scope))
+        pair = PreferencePair(request, chosen, rejected, "human", answer.id)
         return self._store.add_preference(pair.to_dict())
 
     def undo_preference(self, preference_id: int) -> None:
