@@ -44,8 +44,8 @@ def embeddings(questions: Sequence[LabelledQuestion]) -> Predict:
 
     embedder = SentenceTransformerEmbedder()
     model = LogisticRegression(max_iter=2000, C=10)
-    model.fit(embedder.embed([q.request.question for q in questions]), _labels(questions))
-    return lambda requests: model.predict_proba(embedder.embed([r.question for r in requests]))
+    model.fit(embedder.embed([render(q.request) for q in questions]), _labels(questions))
+    return lambda requests: model.predict_proba(embedder.embed([render(r) for r in requests]))
 
 
 BASELINES: dict[str, Train] = {

@@ -1,23 +1,24 @@
 """What the router's training is worth: other domains and sources, curriculum, controls, shifts, baselines.
 
-    python bench/router_evidence.py --out bench/results/router --only groups,zero-source
+    python bench/router_evidence.py --out bench/results/router --only zero-source,group
 
-Each experiment trains once and writes the probabilities of every test question as one JSON line; one that has a line
-is not run again. The figures are computed from the lines (`router_report.py`). ``--routing`` names labelled questions
-of other sources, which are not part of the project.
+Each experiment trains, in a process of its own, and writes the probabilities of every test question as one JSON line;
+one that has a line is not run again, and a training that was interrupted goes on. The figures are computed from the
+lines (`router_report.py`). ``--routing`` names labelled questions of other sources, which are not part of the project.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import resource
-import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 from random import Random
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -43,20 +44,36 @@ from structrag.types import StructureType
 PREFERENCES = Path(__file__).parents[1] / "corpora" / "preferences"
 _GROUPS = 6
 _SMALL = 2_000
-"""Questions for the experiments that are repeated over seeds: half an hour each on all of them."""
+"""Questions for the experiments that are repeated over seeds, or all of them would take half a day."""
 
 Questions = Sequence[LabelledQuestion]
 
 
 @dataclass(frozen=True, slots=True)
+class Stage:
+    """One training: how, and on which kind of pairs (a key of `PAIRS`)."""
+
+    settings: TrainingSettings
+    pairs: str = "labels"
+
+
+@dataclass(frozen=True, slots=True)
 class Experiment:
-    """One training and what it is tried on."""
+    """Stages of training, one after the other, and what the outcome is tried on."""
 
     name: str
     training: Questions
     tests: dict[str, Questions]
-    settings: TrainingSettings = FULL
-    pairs: Callable[[Questions], list[PreferencePair]] = lambda questions: label_pairs(questions, each=1)
+    stages: tuple[Stage, ...] = (Stage(FULL),)
+    with_baselines: bool = False
+
+    @property
+    def identity(self) -> str:
+        """Changes with the questions, their labels and the stages: lines of another identity are out of date."""
+        rows = [[q.request.question, str(q.structure), sorted(q.also_ok)] for q in self.training]
+        tests = [[n, [[q.request.question, str(q.structure)] for q in t]] for n, t in self.tests.items()]
+        stages = [[stage.settings.to_dict(), stage.pairs] for stage in self.stages]
+        return hashlib.sha256(json.dumps([rows, tests, stages]).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +82,16 @@ class Data:
 
     Attributes:
         shipped: What the shipped router is trained on, documents mixed.
-        held_out: By an author that it is not trained on, and the hand-written development questions.
+        author: By an author that it is not trained on, with the documents that belong to each.
+        dev: Hand-written development questions by another.
         hand: Hand-written by somebody who saw none of the others: never trained or tuned on.
-        variants: The same questions in other words, by manner.
+        variants: Some of them in other words, by manner.
         sources: Of other projects, by source; empty if they are not given.
     """
 
     shipped: Questions
-    held_out: Questions
+    author: Questions
+    dev: Questions
     hand: Questions
     variants: dict[str, Questions]
     sources: dict[str, list[LabelledQuestion]]
@@ -92,70 +111,106 @@ def load(routing: Path | None) -> Data:
     sources: dict[str, list[LabelledQuestion]] = {}
     for question in read_domain(routing) if routing else []:
         sources.setdefault(question.group, []).append(question)
-    return Data(with_mixed_documents(shipped.training), shipped.held_out, hand, dict(variants), sources)
+    author = [question for question in shipped.held_out if question.batch]
+    dev = [question for question in shipped.held_out if not question.batch]
+    return Data(with_mixed_documents(shipped.training), author, dev, hand, dict(variants), sources)
 
 
 def experiments(data: Data) -> Iterator[Experiment]:
-    """Yield every experiment, the dearest last."""
-    hand = {"hand": data.hand, **{f"hand, {name}": questions for name, questions in data.variants.items()}}
+    """Yield every experiment, the one that is reported first at the front."""
+    hand: dict[str, Questions] = {"hand": data.hand}
+    hand |= {f"hand, {name}": questions for name, questions in data.variants.items()}
     hand |= {f"hand, {name}": [shift(q) for q in data.hand] for name, shift in SHIFTS.items()}
+    described = {
+        "author, own documents": data.author,
+        "author, mixed documents": with_mixed_documents(data.author),
+        "author, no documents": [replace(q, request=replace(q.request, documents=())) for q in data.author],
+    }
     sources = {f"source {name}": questions for name, questions in data.sources.items()}
-    yield Experiment("zero-source", data.shipped, hand | sources | {"held-out author": data.held_out})
-    small = Random(1).sample(list(data.shipped), _SMALL)
-    tests: dict[str, Questions] = {"hand": data.hand, "held-out author": data.held_out}
-    for seed in range(3):
-        base = replace(FULL, seed=seed)
-        yield Experiment(f"sft:{seed}", small, tests, replace(base, dpo_epochs=0))
-        yield Experiment(f"dpo:{seed}", small, tests, replace(base, sft_epochs=0, dpo_epochs=3, dpo_share=1.0))
-        yield Experiment(f"sft-dpo:{seed}", small, tests, base)
-    for name, pairs in {"random": _random_pairs, "inverted": _inverted_pairs}.items():
-        alone = replace(FULL, sft_epochs=0, dpo_epochs=3, dpo_share=1.0)
-        yield Experiment(f"control:{name}-from-scratch", small, tests, alone, pairs)
-    for held in range(_GROUPS):
-        out = {f"a{held + 1}", f"b{held + 1}"}
+    yield Experiment("zero-source", data.shipped, hand | described | sources, with_baselines=True)
+    yield from _curriculum(data)
+    for held in range(1, _GROUPS + 1):
+        out = {f"a{held}", f"b{held}"}
         training = [q for q in data.shipped if q.batch not in out]
-        tried = [q for q in (*data.shipped, *data.held_out) if q.batch in out]
-        yield Experiment(f"group:{held}", training, {"left-out domains": tried})
+        tried = [q for q in (*data.shipped, *data.author) if q.batch in out]
+        yield Experiment(f"group:{held}", training, {"left-out domains": tried}, with_baselines=True)
     for name in data.sources:
         others = [q for source, questions in data.sources.items() if source != name for q in questions]
-        yield Experiment(f"source:{name}", [*data.shipped, *others], {f"source {name}": data.sources[name]})
+        tests = {f"source {name}": data.sources[name]}
+        yield Experiment(f"source:{name}", [*data.shipped, *others], tests, with_baselines=True)
 
 
-def run(wanted: Sequence[str], out: Path, data: Data) -> None:
-    """Run the experiments whose names begin with one that is wanted and that have no line yet."""
-    done = {row["experiment"] for row in _lines(out)}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    for experiment in experiments(data):
-        if experiment.name in done or not any(experiment.name.startswith(each) for each in wanted):
-            continue
-        started = time.monotonic()
-        tested = _train_and_test(experiment, data.held_out)
-        record = {
-            "experiment": experiment.name,
-            "trained_on": len(experiment.training),
-            "seconds": round(time.monotonic() - started),
-            "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-            "tests": tested,
+def _curriculum(data: Data) -> Iterator[Experiment]:
+    """SFT, DPO and both, at equal passes over the data; and DPO on random and inverted preferences."""
+    small = Random(1).sample(list(data.shipped), _SMALL)
+    tests: dict[str, Questions] = {"hand": data.hand, "author": data.author}
+    for seed in range(3):
+        supervised = replace(FULL, seed=seed, sft_epochs=2, dpo_epochs=0)
+        alone = replace(FULL, seed=seed, sft_epochs=0, dpo_epochs=3, dpo_share=1.0)
+        after = replace(FULL, seed=seed, sft_epochs=0, dpo_epochs=1)
+        start = Stage(supervised)
+        plans = {
+            "SFT 2": (start,),
+            "SFT 3": (Stage(replace(supervised, sft_epochs=3)),),
+            "DPO 3": (Stage(alone),),
+            "SFT 2, DPO 1": (start, Stage(after)),
+            "SFT 2, DPO 1 on random": (start, Stage(after, "random")),
+            "SFT 2, DPO 1 on inverted": (start, Stage(after, "inverted")),
+            "DPO 3 on random": (Stage(alone, "random"),),
+            "DPO 3 on inverted": (Stage(alone, "inverted"),),
         }
+        for name, stages in plans.items():
+            yield Experiment(f"curriculum:{name}:{seed}", small, tests, stages)
+
+
+def run(wanted: Sequence[str], out: Path, work: Path, data: Data) -> None:
+    """Run the experiments whose names begin with one that is wanted and that have no line yet.
+
+    Raises:
+        ValueError: No experiment begins so.
+    """
+    chosen = [e for e in experiments(data) if any(e.name.startswith(each) for each in wanted)]
+    if not chosen:
+        raise ValueError(f"No experiment begins with {' or '.join(wanted)}.")
+    done = {(row["experiment"], row["identity"]) for row in read_lines(out)}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    for experiment in chosen:
+        if (experiment.name, experiment.identity) in done:
+            continue
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
+            record = alone.submit(train_and_test, experiment, [*data.author, *data.dev], work).result()
         with out.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
         print(experiment.name, f"{record['seconds']} s", flush=True)
 
 
-def _train_and_test(experiment: Experiment, held_out: Questions) -> dict[str, Any]:
-    """Return the probabilities on each test, by the policy and by every baseline on the same training data."""
+def train_and_test(experiment: Experiment, calibration: Questions, work: Path) -> dict[str, Any]:
+    """Return the line of an experiment: probabilities on each test by the policy and by every baseline."""
     asked = {q.request.question.casefold() for q in experiment.training}
-    calibrate = [q for q in held_out if q.request.question.casefold() not in asked]
-    with TemporaryDirectory() as folder:
-        home = Path(folder)
-        version = fit(experiment.pairs(experiment.training), calibrate, home, experiment.settings, _print_step)
-        router = PolicyRouter(version, home / "cache")
-        tested: dict[str, Any] = {"policy": {n: _kept(router.probabilities, q) for n, q in experiment.tests.items()}}
-    if experiment.name.startswith(("zero-source", "group", "source")):
-        for name, train in BASELINES.items():
-            predict = train(experiment.training)
-            tested[name] = {n: _kept(predict, q) for n, q in experiment.tests.items()}
-    return tested
+    asked |= {q.request.question.casefold() for tests in experiment.tests.values() for q in tests}
+    free = [q for q in calibration if q.request.question.casefold() not in asked]
+    version: Path | None = None
+    seconds = 0
+    for stage in experiment.stages:
+        pairs = PAIRS[stage.pairs](experiment.training)
+        version = fit(pairs, with_mixed_documents(free), work, stage.settings, _print_step, start=version)
+        seconds += int(PolicyRouter(version, work / "cache").settings.training["seconds"])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    assert version is not None
+    router = PolicyRouter(version, work / "cache")
+    tested: dict[str, Any] = {"policy": {n: _kept(router.probabilities, q) for n, q in experiment.tests.items()}}
+    for name, train in BASELINES.items() if experiment.with_baselines else ():
+        predict = train(experiment.training)
+        tested[name] = {n: _kept(predict, q) for n, q in experiment.tests.items()}
+    return {
+        "experiment": experiment.name,
+        "identity": experiment.identity,
+        "trained_on": len(experiment.training),
+        "calibrated_on": len(free),
+        "seconds": seconds,
+        "peak_mb": peak,
+        "tests": tested,
+    }
 
 
 def _kept(predict: Callable[[Sequence[Any]], NDArray[np.floating]], questions: Questions) -> list[list[float]]:
@@ -163,17 +218,25 @@ def _kept(predict: Callable[[Sequence[Any]], NDArray[np.floating]], questions: Q
     return [[round(float(share), 4) for share in row] for row in rows]
 
 
+def _labels(questions: Questions) -> list[PreferencePair]:
+    return label_pairs(questions, each=1)
+
+
 def _random_pairs(questions: Questions) -> list[PreferencePair]:
     random = Random(0)
-    pairs = []
-    for question in questions:
-        chosen, rejected = random.sample(list(StructureType), 2)
-        pairs.append(PreferencePair(question.request, chosen, rejected, "label", question.id))
-    return pairs
+    drawn = ((question, random.sample(list(StructureType), 2)) for question in questions)
+    return [PreferencePair(q.request, chosen, rejected, "label", q.id) for q, (chosen, rejected) in drawn]
 
 
 def _inverted_pairs(questions: Questions) -> list[PreferencePair]:
-    return [replace(p, chosen=p.rejected, rejected=p.chosen) for p in label_pairs(questions, each=1)]
+    return [replace(pair, chosen=pair.rejected, rejected=pair.chosen) for pair in _labels(questions)]
+
+
+PAIRS: dict[str, Callable[[Questions], list[PreferencePair]]] = {
+    "labels": _labels,
+    "random": _random_pairs,
+    "inverted": _inverted_pairs,
+}
 
 
 def _print_step(step: Any) -> None:
@@ -181,13 +244,15 @@ def _print_step(step: Any) -> None:
         print(f"  {step.stage} {step.step}/{step.steps} loss {step.loss:.3f} {step.seconds_left:.0f} s", flush=True)
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the JSON lines of a file; none if it does not exist."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="written as OUT.jsonl and OUT.md")
+    parser.add_argument("--work", type=Path, default=Path("build/router"), help="versions and checkpoints")
     parser.add_argument("--only", default="", help="names or their beginnings, by commas; all by default")
     parser.add_argument("--routing", type=Path, help="labelled questions of other sources")
     parser.add_argument("--report-only", action="store_true")
@@ -195,7 +260,12 @@ if __name__ == "__main__":
     found = load(arguments.routing)
     kept = arguments.out.with_suffix(".jsonl")
     if not arguments.report_only:
-        run(arguments.only.split(","), kept, found)
-    report = render(_lines(kept), {e.name: e.tests for e in experiments(found)})
+        run(arguments.only.split(","), kept, arguments.work, found)
+    current = {e.name: e for e in experiments(found)}
+    rows = [r for r in read_lines(kept) if r["experiment"] in current]
+    fresh = [r for r in rows if r["identity"] == current[r["experiment"]].identity]
+    report = render(fresh, {name: experiment.tests for name, experiment in current.items()})
+    if len(fresh) < len(rows):
+        report += f"\n{len(rows) - len(fresh)} lines are left out: their questions or settings have changed since.\n"
     arguments.out.with_suffix(".md").write_text(report, encoding="utf-8")
     print(report)

@@ -20,27 +20,25 @@ _HEAD = "| test | n | accuracy (95 %) | macro F1 (95 %) | lowest recall | hard |
 
 def render(rows: Rows, tests: Tests) -> str:
     """Return the report as Markdown; ``tests`` are the questions by experiment and test."""
-    by_name = {row["experiment"]: row for row in rows}
     parts = [
         "# The router, measured",
         "Computed by `bench/router_evidence.py`. A structure that is right as well counts as right.",
     ]
-    for row in rows:
-        if not row["experiment"].startswith(("group", "source", "sft", "dpo", "control")):
-            parts += [_one(row, tests[row["experiment"]])]
+    parts += [_one(row, tests[row["experiment"]]) for row in rows if ":" not in row["experiment"]]
     pooled = {"group": "Leave-domains-out, six groups of whole authors", "source": "Leave-one-source-out"}
     for prefix, title in pooled.items():
         mine = [row for row in rows if row["experiment"].startswith(f"{prefix}:")]
         if mine:
             parts.append(_pooled(title, mine, tests))
-    seeds = [name for name in by_name if name.startswith(("sft", "dpo", "control"))]
+    seeds = [row for row in rows if row["experiment"].startswith("curriculum:")]
     if seeds:
-        parts.append(_curriculum([by_name[name] for name in seeds], tests))
+        parts.append(_curriculum(seeds, tests))
     return "\n\n".join(parts) + "\n"
 
 
 def _one(row: Mapping[str, Any], tests: Mapping[str, Sequence[LabelledQuestion]]) -> str:
-    lines = [f"## {row['experiment']}: trained on {row['trained_on']} questions in {row['seconds']} s", ""]
+    cost = f"trained on {row['trained_on']:,} questions in {row['seconds']} s, peak {row['peak_mb']:,} MB"
+    lines = [f"## {row['experiment']}: {cost}, calibrated on {row['calibrated_on']} others", ""]
     lines += [_HEAD, "|---" * 8 + "|"]
     lines += [_line(name, np.array(row["tests"]["policy"][name]), questions) for name, questions in tests.items()]
     lines += ["", "Baselines on the same data; the difference is the policy's accuracy less theirs.", ""]
@@ -80,18 +78,35 @@ def _baselines(test: str, row: Mapping[str, Any], questions: Sequence[LabelledQu
 
 
 def _curriculum(rows: Rows, tests: Tests) -> str:
-    names = list(tests[rows[0]["experiment"]])
-    lines = [
-        "## Curriculum and controls, on the same 2,000 questions",
-        "",
-        f"| training | {' | '.join(names)} | seconds |",
-    ]
-    lines.append("|---" * (len(names) + 2) + "|")
+    """One line for each plan: its seeds' accuracies, and all its seeds against the start they share."""
+    plans: dict[str, dict[int, Mapping[str, Any]]] = {}
     for row in rows:
-        mine = tests[row["experiment"]]
-        cells = [f"{accepted(np.array(row['tests']['policy'][n]), mine[n]).mean():.1%}" for n in names]
-        lines.append(f"| {row['experiment']} | {' | '.join(cells)} | {row['seconds']} |")
+        _, plan, seed = row["experiment"].split(":")
+        plans.setdefault(plan, {})[int(seed)] = row
+    names = list(tests[rows[0]["experiment"]])
+    trained = rows[0]["trained_on"]
+    lines = [f"## Curriculum and controls, on the same {trained:,} questions; numbers are passes over them", ""]
+    lines += [f"| training | {' | '.join(f'{n}, by seed | less SFT 2 (95 %)' for n in names)} | seconds |"]
+    lines += ["|---" * (2 * len(names) + 2) + "|"]
+    for plan, by_seed in plans.items():
+        cells = [cell for name in names for cell in _cells(name, by_seed, plans.get("SFT 2", {}), tests)]
+        seconds = max(row["seconds"] for row in by_seed.values())
+        lines.append(f"| {plan} | {' | '.join(cells)} | {seconds} |")
     return "\n".join(lines)
+
+
+def _cells(
+    name: str, by_seed: Mapping[int, Mapping[str, Any]], start: Mapping[int, Mapping[str, Any]], tests: Tests
+) -> tuple[str, str]:
+    def right(row: Mapping[str, Any]) -> NDArray[np.bool_]:
+        return accepted(np.array(row["tests"]["policy"][name]), tests[row["experiment"]][name])
+
+    by_run = " ".join(f"{right(row).mean():.1%}" for _, row in sorted(by_seed.items()))
+    shared = sorted(by_seed.keys() & start.keys())
+    if not shared:
+        return by_run, "–"
+    compared = compare(*(np.concatenate([right(plan[seed]) for seed in shared]) for plan in (by_seed, start)))
+    return by_run, f"{compared.difference:+.1%} ({compared.low:+.1%} to {compared.high:+.1%})"
 
 
 def _line(name: str, shares: NDArray[np.floating], questions: Sequence[LabelledQuestion]) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from structrag.router.protocol import RoutingRequest
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_WORD = re.compile(r"\w+(?:['’.-]\w+)*")
+_JOINERS = "'’.-"
 _MOST_WORDS = 80
 """Of longer questions only the first words are tried; each costs one pass of the policy."""
 
@@ -54,12 +55,12 @@ def moving_words(
         structure: The one in question, as a rule the chosen one.
         probabilities: The router: requests in, shape (n, 5) out, in the order of `StructureType`.
     """
-    words = list(_WORD.finditer(request.question))[:_MOST_WORDS]
-    without = [replace(request, question=without_words(request.question, [(m.start(), m.end())])) for m in words]
+    words = list(islice(_words(request.question), _MOST_WORDS))
+    without = [replace(request, question=without_words(request.question, [span])) for span in words]
     shares = probabilities([request, *without])[:, list(StructureType).index(structure)]
     found = [
-        MovingWord(match.group(), match.start(), float(shares[0] - share))
-        for match, share in zip(words, shares[1:], strict=True)
+        MovingWord(request.question[start:end], start, float(shares[0] - share))
+        for (start, end), share in zip(words, shares[1:], strict=True)
     ]
     return tuple(sorted(found, key=lambda word: -word.influence))
 
@@ -70,3 +71,20 @@ def without_words(question: str, spans: Sequence[tuple[int, int]]) -> str:
     for start, end in spans:
         kept[start:end] = [""] * (end - start)
     return " ".join("".join(kept).split())
+
+
+def _words(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where words stand: runs of letters, digits and the marks on them, joined by single joiners within."""
+    start = None
+    for place, character in enumerate(text):
+        if _is_part(character):
+            start = place if start is None else start
+        elif start is not None and not (character in _JOINERS and _is_part(text[place + 1 : place + 2])):
+            yield start, place
+            start = None
+    if start is not None:
+        yield start, len(text)
+
+
+def _is_part(character: str) -> bool:
+    return bool(character) and (character == "_" or unicodedata.category(character)[0] in "LNM")

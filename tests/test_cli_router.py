@@ -337,7 +337,6 @@ def test_export_of_a_corpus_that_is_not_there_makes_none(tmp_path: Path) -> None
     assert not (tmp_path / "corpus").exists()
 
 
-@pytest.mark.xfail(reason="The error of the file system is not made one of ours.")
 def test_export_into_a_folder_that_is_not_there_names_it(corpus: Path, tmp_path: Path) -> None:
     with open_corpus(corpus) as rag:
         rag.prefer(answer_to("How loud?"), TABLE)
@@ -383,7 +382,6 @@ def process(code: list[str], cwd: Path, home: Path, cache: Path) -> subprocess.C
     )
 
 
-@pytest.mark.xfail(reason="What is imported for training is not asked for in our words.")
 def test_train_without_the_packages_for_it_names_the_extra(home: Path, router_cache: Path, tmp_path: Path) -> None:
     code = (
         "import sys; sys.modules['torch'] = None; sys.argv = ['structrag', 'router', 'train', '--fresh']\n"

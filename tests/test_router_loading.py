@@ -341,7 +341,6 @@ def test_eight_threads_that_share_a_router_get_the_routes_that_one_gets(shipped:
             assert found == wanted
 
 
-@pytest.mark.xfail(reason="Activations are quantized over the whole batch, so a route depends on what is beside it.")
 def test_a_route_does_not_depend_on_what_else_is_asked(shipped: Path, router_cache: Path) -> None:
     router = PolicyRouter(shipped, router_cache)
     others = [RoutingRequest("word " * 60), RoutingRequest("?")]

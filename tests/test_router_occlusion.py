@@ -129,7 +129,6 @@ def test_punctuation_is_no_word_and_none_of_a_words_ends(question: str, words: l
     assert [question[start:end] for start, end in spans(heard)] == words
 
 
-@pytest.mark.xfail(reason="A combining mark ends a word, as it is no \\w to `re`.")
 @pytest.mark.parametrize("question", ["cafe\u0301 prices", "किताब कौन", "مَن باع"])
 def test_marks_on_letters_are_part_of_the_word(question: str) -> None:
     heard = sorted(found(question, Reader({})), key=lambda word: word.start)
