@@ -1,6 +1,6 @@
 """What the router's training is worth: other domains and sources, curriculum, controls, shifts, baselines.
 
-    python bench/router_evidence.py --out bench/results/router --only zero-source,group
+    python bench/router_evidence.py --out bench/results/router --only shipped,group
 
 Each experiment trains, in a process of its own, and writes the probabilities of every test question as one JSON line;
 one that has a line is not run again, and a training that was interrupted goes on. The figures are computed from the
@@ -39,6 +39,7 @@ from structrag.router.questions import (
 )
 from structrag.router.retraining import FULL
 from structrag.router.training_settings import TrainingSettings
+from structrag.router.versions import shipped_folder
 from structrag.types import StructureType
 
 PREFERENCES = Path(__file__).parents[1] / "corpora" / "preferences"
@@ -59,7 +60,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """Stages of training, one after the other, and what the outcome is tried on."""
+    """Stages of training, one after the other, and what the outcome is tried on; without stages, the shipped router."""
 
     name: str
     training: Questions
@@ -121,13 +122,14 @@ def experiments(data: Data) -> Iterator[Experiment]:
     hand: dict[str, Questions] = {"hand": data.hand}
     hand |= {f"hand, {name}": questions for name, questions in data.variants.items()}
     hand |= {f"hand, {name}": [shift(q) for q in data.hand] for name, shift in SHIFTS.items()}
-    described = {
+    described: dict[str, Questions] = {
         "author, own documents": data.author,
         "author, mixed documents": with_mixed_documents(data.author),
         "author, no documents": [replace(q, request=replace(q.request, documents=())) for q in data.author],
     }
     sources = {f"source {name}": questions for name, questions in data.sources.items()}
-    yield Experiment("zero-source", data.shipped, hand | described | sources, with_baselines=True)
+    yield Experiment("shipped", data.shipped, hand | sources, stages=(), with_baselines=True)
+    yield Experiment("documents", data.shipped, described, with_baselines=True)
     yield from _curriculum(data)
     for held in range(1, _GROUPS + 1):
         out = {f"a{held}", f"b{held}"}
@@ -189,7 +191,7 @@ def train_and_test(experiment: Experiment, calibration: Questions, work: Path) -
     asked = {q.request.question.casefold() for q in experiment.training}
     asked |= {q.request.question.casefold() for tests in experiment.tests.values() for q in tests}
     free = [q for q in calibration if q.request.question.casefold() not in asked]
-    version: Path | None = None
+    version = None if experiment.stages else shipped_folder()
     seconds = 0
     for stage in experiment.stages:
         pairs = PAIRS[stage.pairs](experiment.training)
@@ -206,7 +208,7 @@ def train_and_test(experiment: Experiment, calibration: Questions, work: Path) -
         "experiment": experiment.name,
         "identity": experiment.identity,
         "trained_on": len(experiment.training),
-        "calibrated_on": len(free),
+        "calibrated_on": router.settings.metrics["held_out"],
         "seconds": seconds,
         "peak_mb": peak,
         "tests": tested,

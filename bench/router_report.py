@@ -37,7 +37,8 @@ def render(rows: Rows, tests: Tests) -> str:
 
 
 def _one(row: Mapping[str, Any], tests: Mapping[str, Sequence[LabelledQuestion]]) -> str:
-    cost = f"trained on {row['trained_on']:,} questions in {row['seconds']} s, peak {row['peak_mb']:,} MB"
+    cost = f"trained on {row['trained_on']:,} questions"
+    cost += f" in {row['seconds']} s, peak {row['peak_mb']:,} MB" if row["seconds"] else ""
     lines = [f"## {row['experiment']}: {cost}, calibrated on {row['calibrated_on']} others", ""]
     lines += [_HEAD, "|---" * 8 + "|"]
     lines += [_line(name, np.array(row["tests"]["policy"][name]), questions) for name, questions in tests.items()]
