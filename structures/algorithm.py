@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from structrag.errors import BuildError
 from structrag.session import Session
 from structrag.structures.building import BuildRequest
+from structrag.structures.records import Record, evidence_dict
 from structrag.types import Evidence, StructureType
 
 if TYPE_CHECKING:
@@ -139,28 +141,18 @@ class Algorithm:
         return {
             "type": str(self.type),
             "unread": list(self.unread),
-            "procedures": [
-                {
-                    "document": p.document_id,
-                    "title": p.title,
-                    "prerequisites": [text for text, _ in p.prerequisites],
-                    "steps": [
-                        {
-                            "number": s.number,
-                            "text": s.text,
-                            "start": s.evidence.span.start,
-                            "end": s.evidence.span.end,
-                            "verified": s.evidence.verified,
-                            "branches": [
-                                {"condition": b.condition, "target": b.target, "outcome": b.outcome} for b in s.branches
-                            ],
-                        }
-                        for s in p.steps
-                    ],
-                }
-                for p in self.procedures
-            ],
+            "procedures": [_procedure_dict(procedure) for procedure in self.procedures],
         }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Algorithm:
+        """Return the procedures that `to_dict` wrote.
+
+        Raises:
+            StoreError: The data is damaged or of another version.
+        """
+        record = Record(data)
+        return cls(tuple(_read_procedure(item) for item in record.records("procedures")), record.texts("unread"))
 
 
 class AlgorithmBuilder:
@@ -202,3 +194,39 @@ def _ranked(procedures: list[Procedure], question: str, session: Session) -> lis
         position = last
     order = sorted(range(len(procedures)), key=lambda i: -scores[i])
     return [procedures[i] for i in order]
+
+
+def _procedure_dict(procedure: Procedure) -> dict[str, Any]:
+    return {
+        "document": procedure.document_id,
+        "title": procedure.title,
+        "prerequisites": [{"text": text, **evidence_dict(evidence)} for text, evidence in procedure.prerequisites],
+        "steps": [
+            {
+                "number": step.number,
+                "text": step.text,
+                **evidence_dict(step.evidence),
+                "branches": [
+                    {"condition": b.condition, "target": b.target, "outcome": b.outcome} for b in step.branches
+                ],
+            }
+            for step in procedure.steps
+        ],
+    }
+
+
+def _read_procedure(record: Record) -> Procedure:
+    return Procedure(
+        document_id=record.text("document"),
+        title=record.text("title"),
+        steps=tuple(_read_step(item) for item in record.records("steps")),
+        prerequisites=tuple((item.text("text"), item.evidence()) for item in record.records("prerequisites")),
+    )
+
+
+def _read_step(record: Record) -> Step:
+    branches = tuple(
+        Branch(item.text("condition"), item.text_or_none("target"), item.text("outcome"))
+        for item in record.records("branches")
+    )
+    return Step(record.text("number"), record.text("text"), record.evidence(), branches)

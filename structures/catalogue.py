@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from structrag.errors import BuildError
 from structrag.session import Session
 from structrag.structures.building import BuildRequest
+from structrag.structures.records import Record, evidence_dict
 from structrag.types import Evidence, StructureType
 
 
@@ -26,7 +27,7 @@ class Topic:
 
     Attributes:
         title: Without numbering or markup.
-        evidence: The heading's line; for a document without one, its first line.
+        evidence: The heading's line; for a document without one, its first line. Always of this document.
         members: What the text says directly under this heading, in order.
         children: The sections below it, in order.
     """
@@ -80,6 +81,16 @@ class Catalogue:
             "documents": [_topic_dict(document) for document in self.documents],
         }
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Catalogue:
+        """Return the catalogue that `to_dict` wrote.
+
+        Raises:
+            StoreError: The data is damaged or of another version.
+        """
+        record = Record(data)
+        return cls(tuple(_read_topic(item) for item in record.records("documents")), record.texts("unplaced"))
+
 
 class CatalogueBuilder:
     """Builds the tree from headings, lists, tables and sentences; calls no model."""
@@ -111,17 +122,17 @@ def _outline(topic: Topic, depth: int) -> Iterator[str]:
 def _topic_dict(topic: Topic) -> dict[str, Any]:
     return {
         "title": topic.title,
-        "document": topic.document_id,
-        "start": topic.evidence.span.start,
-        "end": topic.evidence.span.end,
-        "members": [
-            {
-                "text": m.text,
-                "start": m.evidence.span.start,
-                "end": m.evidence.span.end,
-                "verified": m.evidence.verified,
-            }
-            for m in topic.members
-        ],
+        **evidence_dict(topic.evidence),
+        "members": [{"text": member.text, **evidence_dict(member.evidence)} for member in topic.members],
         "children": [_topic_dict(child) for child in topic.children],
     }
+
+
+def _read_topic(record: Record) -> Topic:
+    return Topic(
+        title=record.text("title"),
+        document_id=record.text("document"),
+        evidence=record.evidence(),
+        members=tuple(Member(item.text("text"), item.evidence()) for item in record.records("members")),
+        children=tuple(_read_topic(item) for item in record.records("children")),
+    )

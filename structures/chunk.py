@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from structrag.errors import BuildError
 from structrag.session import Session
 from structrag.structures.building import BuildRequest
-from structrag.types import Evidence, Passage, StructureType
+from structrag.structures.records import Record
+from structrag.types import Evidence, Passage, Span, StructureType
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +42,31 @@ class ChunkSet:
                     "document": p.span.document_id,
                     "start": p.span.start,
                     "end": p.span.end,
-                    "score": round(p.score, 4),
+                    "score": p.score,
+                    "title": p.title,
                     "text": p.text,
                 }
                 for p in self.passages
             ],
         }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ChunkSet:
+        """Return the passages that `to_dict` wrote.
+
+        Raises:
+            StoreError: The data is damaged or of another version.
+        """
+        passages = tuple(
+            Passage(
+                Span(p.text("document"), p.whole("start"), p.whole("end")),
+                p.text("text"),
+                p.text("title"),
+                p.number("score"),
+            )
+            for p in Record(data).records("passages")
+        )
+        return cls(passages)
 
 
 class ChunkBuilder:

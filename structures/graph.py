@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from structrag.errors import BuildError
 from structrag.session import Session
 from structrag.structures.building import BuildRequest
+from structrag.structures.records import Record, evidence_dict
 from structrag.types import Evidence, StructureType
 
 if TYPE_CHECKING:
@@ -84,15 +85,26 @@ class KnowledgeGraph:
                     "head": f.head,
                     "relation": f.relation,
                     "tail": f.tail,
-                    "document": f.evidence.span.document_id,
-                    "start": f.evidence.span.start,
-                    "end": f.evidence.span.end,
-                    "quote": f.evidence.quote,
-                    "verified": f.evidence.verified,
+                    "statement": f.statement,
+                    **evidence_dict(f.evidence),
                 }
                 for f in self.facts
             ],
         }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> KnowledgeGraph:
+        """Return the graph that `to_dict` wrote.
+
+        Raises:
+            StoreError: The data is damaged or of another version.
+        """
+        record = Record(data)
+        facts = tuple(
+            Fact(f.text("head"), f.text("relation"), f.text("tail"), f.text("statement"), f.evidence())
+            for f in record.records("facts")
+        )
+        return cls(facts, record.text_map("aliases"))
 
 
 class GraphBuilder:

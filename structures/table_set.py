@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from typing import Any
 
+from structrag.structures.records import Record, evidence_dict
 from structrag.types import Evidence, StructureType
 
 Value = float | str | date | bool | None
@@ -186,6 +187,19 @@ class TableSet:
             ],
         }
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> TableSet:
+        """Return the tables that `to_dict` wrote.
+
+        Raises:
+            StoreError: The data is damaged or of another version.
+        """
+        record = Record(data)
+        tables = tuple(_read_table(item) for item in record.records("tables"))
+        columns = {(table.name, column.name): column for table in tables for column in table.columns}
+        conflicts = tuple(_read_conflict(item, columns) for item in record.records("conflicts"))
+        return cls(tables, record.texts("asked"), record.texts("covered"), conflicts)
+
     def _cells(self) -> Iterator[Cell]:
         return (cell for table in self.tables for row in table.rows for cell in row.cells)
 
@@ -217,6 +231,7 @@ def _table_dict(table: Table) -> dict[str, Any]:
     return {
         "name": table.name,
         "title": table.title,
+        "key": table.key,
         "columns": [{"name": c.name, "label": c.label, "type": str(c.type), "unit": c.unit} for c in table.columns],
         "rows": [
             {
@@ -231,14 +246,61 @@ def _table_dict(table: Table) -> dict[str, Any]:
 
 def _cell_dict(cell: Cell) -> dict[str, Any]:
     value = cell.value.isoformat() if isinstance(cell.value, date) else cell.value
-    data: dict[str, Any] = {"raw": cell.raw, "value": value, "evidence": None}
-    if cell.evidence:
-        span = cell.evidence.span
-        data["evidence"] = {
-            "document": span.document_id,
-            "start": span.start,
-            "end": span.end,
-            "quote": cell.evidence.quote,
-            "verified": cell.evidence.verified,
-        }
-    return data
+    return {"raw": cell.raw, "value": value, "evidence": evidence_dict(cell.evidence) if cell.evidence else None}
+
+
+def _read_table(record: Record) -> Table:
+    columns = tuple(_read_column(item) for item in record.records("columns"))
+    names = {column.name for column in columns}
+    if len(names) < len(columns):
+        raise record.wrong("columns", "a list of different names")
+    key = record.text("key")
+    if key and key not in names:
+        raise record.wrong("key", "one of its columns")
+    rows = tuple(
+        Row(row.text("document"), _read_cells(row, columns), row.flag("is_total")) for row in record.records("rows")
+    )
+    return Table(record.text("name"), record.text("title"), columns, rows, key)
+
+
+def _read_column(record: Record) -> Column:
+    if record.text("type") not in set(ColumnType):
+        raise record.wrong("type", f"one of {', '.join(ColumnType)}")
+    return Column(record.text("name"), record.text("label"), ColumnType(record.text("type")), record.text("unit"))
+
+
+def _read_conflict(record: Record, columns: Mapping[tuple[str, str], Column]) -> Conflict:
+    table, name = record.text("table"), record.text("column")
+    column = columns.get((table, name))
+    if column is None:
+        raise record.wrong("column", "a column of its table")
+    cells = tuple(_read_cell(item, column) for item in record.records("cells"))
+    return Conflict(table, record.text("key"), name, cells)
+
+
+def _read_cells(record: Record, columns: Sequence[Column]) -> tuple[Cell, ...]:
+    cells = record.records("cells")
+    if len(cells) != len(columns):
+        raise record.wrong("cells", f"a list of {len(columns)}")
+    return tuple(_read_cell(item, column) for item, column in zip(cells, columns, strict=True))
+
+
+def _read_cell(record: Record, column: Column) -> Cell:
+    evidence = record.record_or_none("evidence")
+    return Cell(record.text("raw"), _read_value(record, column.type), evidence.evidence() if evidence else None)
+
+
+def _read_value(record: Record, type_: ColumnType) -> Value:
+    if record.value("value") is None:
+        return None
+    if type_ is ColumnType.NUMBER:
+        return record.number("value")
+    if type_ is ColumnType.BOOLEAN:
+        return record.flag("value")
+    text = record.text("value")
+    if type_ is ColumnType.TEXT:
+        return text
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise record.wrong("value", "a date") from None

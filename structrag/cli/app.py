@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from structrag import __version__
-from structrag.cli import asking, demo, diagnosis, documents, environment, router
+from structrag.cli import asking, demo, diagnosis, documents, environment, exporting, router
 from structrag.cli.invocation import CorpusOption, Invocation, OpenCorpus, open_folder
 from structrag.cli.text import narrate, write
 from structrag.errors import ConfigError, StructRAGError
@@ -89,6 +89,7 @@ def build(open_corpus: OpenCorpus = open_folder) -> typer.Typer:
     app.command()(documents.rm)
     app.command()(asking.ask)
     app.command()(asking.route)
+    app.command("export")(exporting.export)
     app.command()(diagnosis.doctor)
     app.command()(environment.models)
     app.add_typer(environment.config, name="config")

@@ -323,6 +323,31 @@ class StructRAG:
         """
         return self._store.answer(answer_id)
 
+    def export(self, answer: Answer | str, format_: str | None = None, *, table: str | None = None) -> bytes:
+        """Return the structure of an answer, or of a kept answer by its id, as a file's content.
+
+        Args:
+            answer: The answer, or the id of a kept one.
+            format_: One of `structrag.structures.export.formats`; the usual one of the structure by default.
+            table: Which table, for formats that hold one.
+
+        Raises:
+            ConfigError: There is no structure, or the format does not suit it.
+            MissingExtraError: The format needs a package that is not installed.
+            StoreError: There is no such answer, or it is damaged.
+        """
+        from structrag.structures.export import export, formats
+        from structrag.structures.serialization import structure_from_dict
+
+        if isinstance(answer, Answer):
+            structure = answer.structure
+        else:
+            built = self._store.answer(answer).get("built")
+            structure = structure_from_dict(built) if built else None
+        if structure is None:
+            raise ConfigError("Nothing was built for this answer, so there is nothing to export.")
+        return export(structure, format_ or formats(structure)[0], table=table)
+
     def answers(self, limit: int = 50) -> list[dict[str, Any]]:
         """Return the kept answers in the form of `Answer.to_dict`, newest first."""
         return self._store.answers(limit)
