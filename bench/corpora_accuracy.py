@@ -27,6 +27,8 @@ from structrag.router import FixedRouter
 from structrag.types import StructureType
 
 _SEED = 2026
+DEVELOPMENT = "development.jsonl"
+"""More questions of the split ``dev``, written later; they do not go into the package."""
 
 
 def run(split: str, modes: Sequence[str], structures: Sequence[str], out: Path, work: Path) -> None:
@@ -36,7 +38,12 @@ def run(split: str, modes: Sequence[str], structures: Sequence[str], out: Path, 
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     done = {(r["id"], r["mode"]) for r in read_lines(out)}
-    asked = [(corpus, question) for corpus in shipped() for question in read_lines(corpus.questions)]
+    asked = [
+        (corpus, question)
+        for corpus in shipped()
+        for path in (corpus.questions, corpus.questions.with_name(DEVELOPMENT))
+        for question in read_lines(path)
+    ]
     asked = [(c, q) for c, q in asked if q["split"] == split and q["structure"] in structures]
     Random(_SEED).shuffle(asked)
     with ExitStack() as stack, out.open("a", encoding="utf-8") as file:

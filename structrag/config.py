@@ -20,6 +20,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from structrag.errors import ConfigError
 
 FILE_NAME = "structrag.toml"
+BUILT_IN = "built-in"
 _PREFIX = "STRUCTRAG_"
 
 
@@ -87,6 +88,16 @@ class RouterSettings(_Section):
     """The folder where trained routers are kept."""
 
 
+class BuilderSettings(_Section):
+    """Who builds each structure: `built-in`, or a name of the entry point group `structrag.builders`."""
+
+    table: str = BUILT_IN
+    graph: str = BUILT_IN
+    algorithm: str = BUILT_IN
+    catalogue: str = BUILT_IN
+    chunk: str = BUILT_IN
+
+
 class BudgetSettings(_Section):
     """What one question may cost; 0 means no limit."""
 
@@ -101,6 +112,7 @@ class Settings(_Section):
     models: ModelSettings = ModelSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     router: RouterSettings = RouterSettings()
+    builders: BuilderSettings = BuilderSettings()
     budget: BudgetSettings = BudgetSettings()
 
 

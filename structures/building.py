@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from structrag.session import Session
 from structrag.types import Passage, SourceDocument, Structure, StructureType
@@ -24,6 +24,7 @@ class BuildRequest:
     passages: tuple[Passage, ...]
 
 
+@runtime_checkable
 class Builder(Protocol):
     """Builds one kind of structure."""
 

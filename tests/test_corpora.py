@@ -40,6 +40,25 @@ def test_the_corpora_are_offered_by_name_and_described() -> None:
     assert all(corpus.title and len(corpus.description) > 40 for corpus in CORPORA)
 
 
+def words(question: dict[str, Any]) -> set[str]:
+    return set(re.findall(r"\w+", question["question"].casefold()))
+
+
+@each_corpus
+def test_what_is_developed_on_is_not_what_is_reported_on(corpus: ShippedCorpus) -> None:
+    path = corpus.questions.with_name("development.jsonl")
+    developed = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    tests = [question for question in questions(corpus) if question["split"] == "test"]
+    assert len(developed) >= 25
+    for question in developed:
+        assert (set(question), question["split"]) == (FIELDS, "dev")
+        assert question["answer_type"] in ANSWER_TYPES
+        assert set(question["documents"]) <= {file.name for file in corpus.folder.iterdir()}
+        for test in tests:
+            shared = len(words(question) & words(test)) / len(words(question) | words(test))
+            assert shared < 0.42, (question["id"], test["id"])
+
+
 @each_corpus
 def test_the_manifest_lists_exactly_the_files(corpus: ShippedCorpus) -> None:
     listed = [document["path"] for document in manifest(corpus)["documents"]]

@@ -15,6 +15,7 @@ from fpdf import FPDF
 from langchain_core.documents import Document
 
 from structrag import StructRAG
+from structrag.config import BuilderSettings
 from structrag.corpus.store import CorpusStore
 from structrag.errors import (
     BudgetExceededError,
@@ -345,7 +346,7 @@ class TestRouting:
 
     @pytest.mark.parametrize("structure", list(StructureType))
     def test_both_halves_of_a_structure_belong_together(self, structure: StructureType) -> None:
-        builder, reasoner = builder_and_reasoner(structure)
+        builder, reasoner = builder_and_reasoner(structure, BuilderSettings())
         assert builder.type is reasoner.type is structure
 
 

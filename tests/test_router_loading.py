@@ -101,7 +101,7 @@ def test_a_version_that_is_not_there_is_named_with_those_that_are(
     router = load("policy:v9")
     with pytest.raises(RoutingError, match="no router version 'v9'") as caught:
         route(router)
-    assert caught.value.hint == "There are: shipped, v1."
+    assert caught.value.hint == "There are: shipped, v1. `structrag router rollback` goes back to the one before."
 
 
 def test_the_few_shot_router_and_the_fixed_one_have_names(load: Load) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from structrag.config import BUILT_IN
 from structrag.errors import ConfigError
 from structrag.types import StructureType
 
 if TYPE_CHECKING:
-    from structrag.config import Settings
+    from structrag.config import BuilderSettings, Settings
     from structrag.models.chat import ChatModel
     from structrag.router import Router
     from structrag.structures.building import Builder
@@ -16,10 +18,22 @@ if TYPE_CHECKING:
 
 ROUTER_GROUP = "structrag.routers"
 """Entry points of this group are called without arguments and return a `Router`."""
+BUILDER_GROUP = "structrag.builders"
+"""Entry points of this group are called without arguments and return a `Builder`."""
 
 
-def builder_and_reasoner(structure: StructureType) -> tuple[Builder, Reasoner]:
-    """Return the two halves of a structure: what builds it and what reasons on it."""
+def builder_and_reasoner(structure: StructureType, settings: BuilderSettings) -> tuple[Builder, Reasoner]:
+    """Return the two halves of a structure: what builds it and what reasons on it.
+
+    Raises:
+        ConfigError: The settings name a builder that is not there or builds another structure.
+    """
+    builder, reasoner = _built_in(structure)
+    name = getattr(settings, structure.value)
+    return (builder if name == BUILT_IN else _offered_builder(name, structure)), reasoner
+
+
+def _built_in(structure: StructureType) -> tuple[Builder, Reasoner]:
     match structure:
         case StructureType.TABLE:
             from structrag.structures.table import TableBuilder
@@ -79,22 +93,38 @@ def _policy_router(settings: Settings, version: str) -> Router:
 
 
 def _offered_router(name: str) -> Router:
-    """Return the router that an installed package offers under this name."""
-    from importlib.metadata import entry_points
-
     from structrag.router import Router
 
-    offered = {point.name: point for point in entry_points(group=ROUTER_GROUP)}
+    known = ["policy", "policy:<version>", "chat", "fixed:<structure>"]
+    router = _offered("router", ROUTER_GROUP, name, "router.name", known)
+    if not isinstance(router, Router):
+        raise ConfigError(f"The router {name!r} has no name or no route().")
+    return router
+
+
+def _offered_builder(name: str, structure: StructureType) -> Builder:
+    from structrag.structures.building import Builder
+
+    builder = _offered("builder", BUILDER_GROUP, name, f"builders.{structure}", [BUILT_IN])
+    if not isinstance(builder, Builder) or builder.type != structure:
+        raise ConfigError(f"The builder {name!r} does not build the structure {structure}.")
+    return builder
+
+
+def _offered(kind: str, group: str, name: str, setting: str, known: Sequence[str]) -> object:
+    """Return what an installed package offers under this name, made."""
+    from importlib.metadata import entry_points
+
+    offered = {point.name: point for point in entry_points(group=group)}
     if name not in offered:
-        known = ", ".join(["policy", "policy:<version>", "chat", "fixed:<structure>", *sorted(offered)])
-        raise ConfigError(f"There is no router {name!r}.", hint=f"`router.name` is one of: {known}.")
+        raise ConfigError(
+            f"There is no {kind} {name!r}.", hint=f"`{setting}` is one of: {', '.join([*known, *sorted(offered)])}."
+        )
     try:
-        router = offered[name].load()()
+        made: object = offered[name].load()()
     except (ImportError, AttributeError, TypeError) as error:
         raise ConfigError(
-            f"The router {name!r} of {offered[name].value} cannot be made: {error}.",
+            f"The {kind} {name!r} of {offered[name].value} cannot be made: {error}.",
             hint="It must be importable and callable without arguments.",
         ) from error
-    if not isinstance(router, Router):
-        raise ConfigError(f"The router {name!r} of {offered[name].value} has no name or no route().")
-    return router
+    return made

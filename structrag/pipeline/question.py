@@ -155,7 +155,7 @@ class QuestionRun:
         return attempts[0]
 
     def _try(self, type_: StructureType, request: BuildRequest, session: Session) -> Attempt:
-        builder, reasoner = builder_and_reasoner(type_)
+        builder, reasoner = builder_and_reasoner(type_, self._settings.builders)
         try:
             structure = builder.build(request, session)
         except BuildError as error:
