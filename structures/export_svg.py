@@ -198,7 +198,7 @@ def _apart(middles: NDArray[np.float64], sizes: NDArray[np.float64], rounds: int
     for _ in range(rounds):
         apart = middles[:, None, :] - middles[None, :, :]
         lacking = wanted - np.abs(apart)
-        overlaps = (lacking > 1e-6).all(axis=2)
+        overlaps = np.asarray((lacking > 1e-6).all(axis=2))
         np.fill_diagonal(overlaps, val=False)
         if not overlaps.any():
             break
@@ -210,7 +210,9 @@ def _apart(middles: NDArray[np.float64], sizes: NDArray[np.float64], rounds: int
 
 
 def _equal(lacking: NDArray[np.float64]) -> NDArray[np.bool_]:
-    return lacking[:, :, 0] == lacking[:, :, 1]
+    import numpy as np
+
+    return np.asarray(lacking[:, :, 0] == lacking[:, :, 1])
 
 
 def _picture(boxes: Sequence[_Box], left_lane: float) -> ET.Element:
