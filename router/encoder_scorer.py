@@ -44,6 +44,7 @@ class EncoderScorer:
         base = model_folder(settings.base_model)
         self._tokenizer: Any = Tokenizer.from_file(str(base / "tokenizer.json"))
         self._tokenizer.enable_truncation(template.MAX_TOKENS)
+        self._tokenizer.no_padding()  # its file pads to a fixed length
         onnxruntime.disable_telemetry_events()
         graph = derived_graph(folder, settings, shape, cache)
         try:
