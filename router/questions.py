@@ -60,8 +60,8 @@ class ShippedQuestions:
     """The labelled questions that come with the package.
 
     Attributes:
-        training: By all authors but one.
-        held_out: By that one author, and hand-written ones by another: to calibrate on and to compare versions on.
+        training: By all authors but those who are held out.
+        held_out: By those, and hand-written ones by another: to calibrate on and to compare versions on.
     """
 
     training: tuple[LabelledQuestion, ...]
@@ -80,7 +80,8 @@ def shipped_questions() -> ShippedQuestions:
         ]
         for author, domains in index["authors"].items()
     }
-    held_out = by_author.pop(index["held_out"]) + read_domain(folder / "handwritten_dev.jsonl")
+    held_out = [question for author in index["held_out"] for question in by_author.pop(author)]
+    held_out += read_domain(folder / "handwritten_dev.jsonl")
     return ShippedQuestions(tuple(q for questions in by_author.values() for q in questions), tuple(held_out))
 
 

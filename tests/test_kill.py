@@ -120,6 +120,7 @@ def test_an_add_that_was_killed_is_completed_by_the_next(point: str, tmp_path: P
             assert 0 < len(store.unindexed()) < len(store.ids()) < FILES
     with open_corpus(corpus, WordEmbedder()) as rag:
         survived = {document.id for document in rag.documents()}
+        rag.add([])  # the index is opened, and completed, when it is first needed
     assert_whole(corpus, survived)
     with open_corpus(corpus, WordEmbedder()) as rag:
         report = rag.add([documents])

@@ -161,7 +161,7 @@ def test_the_confusion_counts_routes_by_label_and_choice() -> None:
     for label, chosen in [(0, 0), (0, 1), (1, 1), (1, 4), (2, 0)]:
         wanted[label, chosen] += 1
     assert [list(row.values()) for row in counts.values()] == wanted.tolist()
-    assert list(counts) == list(counts["table"]) == STRUCTURES
+    assert list(counts) == list(counts["table"]) == list(STRUCTURES)
 
 
 @given(outcomes)

@@ -203,7 +203,7 @@ def test_a_pointer_to_nothing_stops_only_routes_and_they_work_again_when_it_is_m
     for _ in range(2):
         with pytest.raises(RoutingError, match="no router version 'gone'") as caught:
             rag.route("How hot?")
-        assert caught.value.hint == "There are: shipped."
+        assert caught.value.hint == "There are: shipped. `structrag router rollback` goes back to the one before."
     (home / "active").write_text("shipped\n", encoding="utf-8")
     assert rag.route("How hot?").router == "policy:shipped"
 

