@@ -356,9 +356,9 @@ class TestExcerpts:
 
     def test_a_few_excerpts_of_a_few_sentences(self) -> None:
         shown = self.read_texts(passage(" ".join(NOTES)))
-        assert len(shown) == 7
+        assert len(shown) == 4
         assert all(LONGEST - len(NOTES[-1]) <= len(text) <= LONGEST for text in shown)
-        assert " ".join(shown) == " ".join(NOTES[: 7 * 6])
+        assert " ".join(shown) == " ".join(NOTES[: 4 * 6])
 
     def test_a_longer_sentence_stands_alone_and_whole(self) -> None:
         long = "It leans " + "and leans " * 40 + "no more."
@@ -389,7 +389,7 @@ class TestExcerpts:
         shown = [each.removeprefix("T:").strip() for each in listed(model.prompts[0]).values()]
         # Nothing of the question stands in the text, so the excerpts come in its order.
         read_words = " ".join(shown).split()
-        assert read_words == text.split() if len(shown) < 7 else read_words == text.split()[: len(read_words)]
+        assert read_words == text.split() if len(shown) < 4 else read_words == text.split()[: len(read_words)]
         if not finding.found:
             # There is nothing to copy, or a single word is too long for an answer.
             assert max(map(len, shown[pick % len(shown)].split()), default=0) in (0, 400)
