@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
@@ -47,6 +48,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
         bos_token_id=1,
         eos_token_id=1,
     )
+    torch.manual_seed(0)  # some random starts are learnt from much more slowly than others
     LlamaForCausalLM(shape).save_pretrained(folder)
     return folder
 
@@ -61,7 +63,7 @@ def questions(count: int, start: int = 0) -> list[LabelledQuestion]:
 
 
 def test_a_causal_model_is_trained_and_served_by_the_same_means(tiny: Path, tmp_path: Path) -> None:
-    settings = TrainingSettings(rank=8, sft_epochs=8, dpo_epochs=1, batch=10, body_rate=5e-3)
+    settings = TrainingSettings(rank=8, sft_epochs=16, dpo_epochs=1, batch=10, body_rate=5e-3)
     pairs = label_pairs(questions(150), each=1)
     held = questions(150, start=600)
     folder = fit(pairs, held, tmp_path / "home", settings, base_model=str(tiny))
