@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import platformdirs
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from structrag.errors import ConfigError
 
@@ -51,6 +51,10 @@ class ModelSettings(_Section):
     """How often a call is repeated after a transient fault."""
     timeout: float = Field(default=600, gt=0)
     """Seconds to wait for one reply."""
+    prompt_price: float = Field(default=0, ge=0)
+    """What a million prompt tokens cost, in the currency of your provider; 0 if unknown."""
+    completion_price: float = Field(default=0, ge=0)
+    """What a million completion tokens cost; 0 if unknown."""
 
 
 class RetrievalSettings(_Section):
@@ -98,12 +102,34 @@ class BuilderSettings(_Section):
     chunk: str = BUILT_IN
 
 
+def _dotted(keys: Any) -> Any:
+    """Return the keys of actions by dotted name: TOML reads ``corpus.add = "n"`` as a table in a table."""
+    if not isinstance(keys, Mapping):
+        return keys
+    flat: dict[str, Any] = {}
+    for name, value in keys.items():
+        inner = _dotted(value)
+        flat |= {f"{name}.{rest}": key for rest, key in inner.items()} if isinstance(inner, Mapping) else {name: value}
+    return flat
+
+
+class TuiSettings(_Section):
+    """How the terminal UI looks, and its keys."""
+
+    theme: str = ""
+    """`textual-dark`, `textual-light`, `high-contrast` or another one that the command palette offers."""
+    keys: Annotated[dict[str, str], BeforeValidator(_dotted)] = Field(default_factory=dict)
+    """Other keys for actions, in the table `[tui.keys]`: `corpus.add = "ctrl+n"`, several with commas between them."""
+
+
 class BudgetSettings(_Section):
     """What one question may cost; 0 means no limit."""
 
     calls: int = Field(default=0, ge=0)
     tokens: int = Field(default=0, ge=0)
     seconds: float = Field(default=0, ge=0)
+    cost: float = Field(default=0, ge=0)
+    """In the currency of `models.prompt_price` and `models.completion_price`, which must be known for it."""
 
 
 class Settings(_Section):
@@ -114,6 +140,7 @@ class Settings(_Section):
     router: RouterSettings = RouterSettings()
     builders: BuilderSettings = BuilderSettings()
     budget: BudgetSettings = BudgetSettings()
+    tui: TuiSettings = TuiSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +174,16 @@ def load_settings(folder: Path | None = None, flags: Mapping[str, Any] | None = 
         settings = Settings.model_validate(merged)
     except ValidationError as error:
         raise _explain(error, sources) from error
+    _require_prices(settings)
     return settings, list(_origins(settings, sources))
+
+
+def _require_prices(settings: Settings) -> None:
+    if settings.budget.cost and not (settings.models.prompt_price or settings.models.completion_price):
+        raise ConfigError(
+            "`budget.cost` is set, but what tokens cost is not known.",
+            hint="Set `models.prompt_price` and `models.completion_price` to what a million tokens cost.",
+        )
 
 
 def _read_file(path: Path) -> dict[str, Any]:
@@ -210,7 +246,7 @@ def _explain(error: ValidationError, sources: list[tuple[str, dict[str, Any]]]) 
     dotted = ".".join(str(part) for part in first["loc"])
     section, _, key = dotted.partition(".")
     source = next(
-        (name for name, data in sources if section in data and (not key or key in data[section])),
+        (name for name, data in sources if section in data and (not key or key.partition(".")[0] in data[section])),
         "configuration",
     )
     if first["type"] != "extra_forbidden":

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from structrag.types import AddedDocument, Answer, Passage, Route, Structure, StructureType, TraceStep
+from structrag.usage import ModelCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,14 @@ class DocumentAdded:
     document: AddedDocument
     done: int
     total: int
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionRewritten:
+    """The question referred to earlier ones; from here on it is asked as ``standalone``."""
+
+    question: str
+    standalone: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +70,33 @@ class StepTaken:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelCalled:
+    """The chat model replied, or its reply was found in the cache; what it was sent is in ``call``.
+
+    Calls that run side by side are told one after the other, each as soon as its reply is there.
+    """
+
+    call: ModelCall
+
+
+@dataclass(frozen=True, slots=True)
 class Answered:
     """The answer is there; always the last event of a question."""
 
     answer: Answer
 
 
-Event = DocumentAdded | PassagesRetrieved | RouteChosen | BuildProgressed | StructureBuilt | StepTaken | Answered
+Event = (
+    DocumentAdded
+    | QuestionRewritten
+    | PassagesRetrieved
+    | RouteChosen
+    | BuildProgressed
+    | StructureBuilt
+    | StepTaken
+    | ModelCalled
+    | Answered
+)
 EventListener = Callable[[Event], None]
 
 

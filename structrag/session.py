@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from structrag.events import Event, StepTaken, ignore_event
+from structrag.events import Event, ModelCalled, StepTaken, ignore_event
 from structrag.types import TraceStep
-from structrag.usage import UsageMeter
+from structrag.usage import ModelCall, UsageMeter
 
 if TYPE_CHECKING:
     from structrag.models.chat import ChatModel, Prompt, Reply
@@ -38,6 +38,7 @@ class Session:
         meter: Counts this question's usage and holds its budget.
         listener: Told every event.
         trace: What has been done so far, in order.
+        calls: Every call of the chat model so far, those answered from the cache included.
     """
 
     chat: ChatModel
@@ -46,6 +47,10 @@ class Session:
     meter: UsageMeter = field(default_factory=UsageMeter)
     listener: Callable[[Event], None] = ignore_event
     trace: list[TraceStep] = field(default_factory=list)
+    calls: list[ModelCall] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.meter.listener = self._hear
 
     def ask(self, prompt: Prompt) -> Reply:
         """Ask the chat model; see `ChatModel.reply`."""
@@ -56,3 +61,7 @@ class Session:
         step = TraceStep(name, detail)
         self.trace.append(step)
         self.listener(StepTaken(step))
+
+    def _hear(self, call: ModelCall) -> None:
+        self.calls.append(call)
+        self.listener(ModelCalled(call))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -46,16 +46,50 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class EditMark:
+    """That somebody changed an item of a structure.
+
+    Attributes:
+        edit_id: The number under which the corpus keeps the edit.
+        who: ``person``.
+        when: An ISO time in UTC.
+        said: What they say, in words.
+        before: What the item said before.
+    """
+
+    edit_id: int
+    who: str
+    when: str
+    said: str
+    before: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """A span and the text that stands there.
 
-    An item whose evidence is ``verified`` was found at its span by code. An item that is not is shown as
-    such and never used in an answer.
+    An item whose evidence is ``verified`` was found at its span by code, or a person vouches for it (``edits``).
+    An item that is not is shown as such and never used in an answer.
+
+    Attributes:
+        quote: Always the document's own words, also where a person's edit says something else.
+        edits: What people changed about the item that this is the evidence of, by number.
     """
 
     span: Span
     quote: str
     verified: bool = True
+    edits: tuple[EditMark, ...] = ()
+
+    @property
+    def edited(self) -> str:
+        """Who changed the item, when, and to what, in words; empty where nobody did."""
+        return "; ".join(f"edited by a {mark.who} on {mark.when[:10]}: {mark.said}" for mark in self.edits)
+
+    @property
+    def words(self) -> str:
+        """What a model is to read as the ground of the item: the document's words, and what people say instead."""
+        return f"{self.quote} ({self.edited})" if self.edits else self.quote
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +211,8 @@ class Answer:
         structure_type: The structure that answered (not always the route's: see ``trace``).
         trace: What the utilizer did, in order.
         scope: Ids of the documents it was asked over; ``None`` for all.
+        standalone: The question as it was understood, where it referred to earlier ones; else empty.
+        unedited: The structure as it was built, where a person's edits changed it; else ``None``.
     """
 
     id: str
@@ -191,12 +227,15 @@ class Answer:
     usage: Usage
     trace: tuple[TraceStep, ...] = ()
     scope: tuple[str, ...] | None = None
+    standalone: str = ""
+    unedited: Structure | None = None
 
     def to_dict(self, *, with_structure: bool = True) -> dict[str, Any]:
         """Return the JSON form that ``structrag ask --json`` prints."""
         data: dict[str, Any] = {
             "id": self.id,
             "question": self.question,
+            "standalone": self.standalone,
             "scope": None if self.scope is None else list(self.scope),
             "text": self.text,
             "values": list(self.values),
@@ -212,6 +251,7 @@ class Answer:
                     "start": c.evidence.span.start,
                     "end": c.evidence.span.end,
                     "quote": c.evidence.quote,
+                    "edits": [asdict(mark) for mark in c.evidence.edits],
                 }
                 for c in self.citations
             ],
@@ -220,6 +260,7 @@ class Answer:
         }
         if with_structure:
             data["built"] = self.structure.to_dict() if self.structure else None
+            data |= {"unedited": self.unedited.to_dict()} if self.unedited else {}
         return data
 
 

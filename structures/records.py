@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, TypeVar
 
 from structrag.errors import StoreError
-from structrag.types import Evidence, Span
+from structrag.types import EditMark, Evidence, Span
 
 _T = TypeVar("_T")
 _NAMES: Mapping[type, str] = {str: "text", bool: "true or false", int: "a whole number", list: "a list"}
 
 
 def evidence_dict(evidence: Evidence) -> dict[str, Any]:
-    """Return evidence in the JSON form that all structures share."""
-    return {
+    """Return evidence in the JSON form that all structures share; ``edits`` is there only where there are any."""
+    told: dict[str, Any] = {
         "document": evidence.span.document_id,
         "start": evidence.span.start,
         "end": evidence.span.end,
         "quote": evidence.quote,
         "verified": evidence.verified,
     }
+    return told | ({"edits": [asdict(mark) for mark in evidence.edits]} if evidence.edits else {})
 
 
 def damaged(what: str) -> StoreError:
@@ -102,7 +104,14 @@ class Record:
     def evidence(self) -> Evidence:
         """Return the evidence that `evidence_dict` put into this object."""
         span = Span(self.text("document"), self.whole("start"), self.whole("end"))
-        return Evidence(span, self.text("quote"), self.flag("verified"))
+        edits = tuple(item.edit_mark() for item in self.records("edits")) if "edits" in self._data else ()
+        return Evidence(span, self.text("quote"), self.flag("verified"), edits)
+
+    def edit_mark(self) -> EditMark:
+        """Return the mark of a person's edit."""
+        return EditMark(
+            self.whole("edit_id"), self.text("who"), self.text("when"), self.text("said"), self.text("before")
+        )
 
     def wrong(self, name: str, wanted: str) -> StoreError:
         """Return the error for a field that is not what it has to be."""

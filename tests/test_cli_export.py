@@ -25,7 +25,7 @@ from structrag.structures.algorithm_parse import parse_procedures
 from structrag.structures.catalogue import Catalogue
 from structrag.structures.catalogue_parse import parse_topics
 from structrag.structures.chunk import ChunkSet
-from structrag.structures.export import export
+from structrag.structures.exports.export import export
 from structrag.structures.graph_parse import parse_facts
 from structrag.structures.serialization import structure_from_dict
 from structrag.structures.table import parse_tables

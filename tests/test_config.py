@@ -201,3 +201,16 @@ def test_by_default_the_trained_router_decides_by_its_own_threshold(folder: Path
     write(folder, "[router]\nunsure_below = 0\nwhen_unsure = 'chosen'\n")
     router = load_settings(folder)[0].router
     assert (router.unsure_below, router.when_unsure) == (0.0, "chosen")
+
+
+def test_keys_of_actions_are_written_with_dots_quoted_or_not(folder: Path) -> None:
+    write(folder, '[tui.keys]\ncorpus.add = "ctrl+n"\n"app.help" = "f9"\n')
+    settings, _ = load_settings(folder)
+    assert settings.tui.keys == {"corpus.add": "ctrl+n", "app.help": "f9"}
+
+
+def test_a_key_that_is_no_text_is_refused_with_its_place(folder: Path) -> None:
+    path = write(folder, "[tui.keys]\ncorpus.add = 3\n")
+    with pytest.raises(ConfigError) as caught:
+        load_settings(folder)
+    assert caught.value.message.startswith(f"{path}: the setting tui.keys.corpus.add is wrong")

@@ -25,10 +25,10 @@ from structrag.structures.algorithm_parse import parse_procedures
 from structrag.structures.catalogue import Catalogue
 from structrag.structures.catalogue_parse import parse_topics
 from structrag.structures.chunk import ChunkSet
-from structrag.structures.export import ExportFormat, export, formats
-from structrag.structures.export_diagrams import diagram_of
-from structrag.structures.export_svg import to_svg
-from structrag.structures.export_text import escape_markdown, one_line, plain
+from structrag.structures.exports.diagrams import diagram_of
+from structrag.structures.exports.export import ExportFormat, export, formats
+from structrag.structures.exports.svg import to_svg
+from structrag.structures.exports.text import escape_markdown, one_line, plain
 from structrag.structures.graph import Fact, KnowledgeGraph
 from structrag.structures.serialization import structure_from_dict
 from structrag.structures.table_set import Cell, Column, ColumnType, Conflict, Row, Table, TableSet

@@ -27,7 +27,16 @@ from structrag.errors import (
     RoutingError,
     StoreError,
 )
-from structrag.events import Answered, DocumentAdded, Event, PassagesRetrieved, RouteChosen, StepTaken, StructureBuilt
+from structrag.events import (
+    Answered,
+    DocumentAdded,
+    Event,
+    ModelCalled,
+    PassagesRetrieved,
+    RouteChosen,
+    StepTaken,
+    StructureBuilt,
+)
 from structrag.models.embedding import SentenceTransformerEmbedder
 from structrag.pipeline.components import builder_and_reasoner
 from structrag.router import FixedRouter, Router, RoutingRequest
@@ -160,7 +169,7 @@ class TestAsking:
         events: list[Event] = []
         answer = rag.ask(REVENUE, listener=events.append)
         kinds = list(dict.fromkeys(type(event) for event in events))
-        assert kinds == [PassagesRetrieved, RouteChosen, StructureBuilt, StepTaken, Answered]
+        assert kinds == [PassagesRetrieved, RouteChosen, StructureBuilt, ModelCalled, StepTaken, Answered]
         assert events[-1] == Answered(answer)
         assert [e.step for e in events if isinstance(e, StepTaken)] == list(answer.trace)
 

@@ -3,12 +3,13 @@
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from threading import Barrier
 
 import pytest
 
 from structrag.errors import BudgetExceededError
-from structrag.usage import Budget, Usage, UsageMeter
+from structrag.usage import Budget, ModelCall, Usage, UsageMeter
 
 
 class Clock:
@@ -28,7 +29,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
 
 def spend(meter: UsageMeter, prompt: int = 0, completion: int = 0, seconds: float = 0.0) -> None:
     with meter.call():
-        meter.record_tokens(prompt_tokens=prompt, completion_tokens=completion, seconds=seconds)
+        meter.record(ModelCall("", (), "", prompt_tokens=prompt, completion_tokens=completion, seconds=seconds))
 
 
 def test_everything_is_summed(clock: Clock) -> None:
@@ -53,6 +54,7 @@ def test_the_json_form_has_every_count_and_rounds_the_seconds() -> None:
         "seconds": 0.123,
         "model_seconds": 6.0,
     }
+    assert replace(usage, cost=0.01234567).to_dict()["cost"] == 0.012346
 
 
 def test_zero_means_no_limit(clock: Clock) -> None:

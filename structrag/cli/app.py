@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from structrag import __version__
-from structrag.cli import asking, demo, diagnosis, documents, environment, exporting, router
+from structrag.cli import asking, demo, diagnosis, documents, edits, environment, exporting, router, serve
 from structrag.cli.invocation import CorpusOption, Invocation, OpenCorpus, open_folder
 from structrag.cli.text import narrate, write
 from structrag.errors import ConfigError, StructRAGError
@@ -90,8 +90,10 @@ def build(open_corpus: OpenCorpus = open_folder) -> typer.Typer:
     app.command()(asking.ask)
     app.command()(asking.route)
     app.command("export")(exporting.export)
+    app.command()(serve.serve)
     app.command()(diagnosis.doctor)
     app.command()(environment.models)
+    app.add_typer(edits.edits, name="edits")
     app.add_typer(environment.config, name="config")
     app.add_typer(router.router, name="router")
     return app
@@ -114,7 +116,9 @@ def start_ui(folder: Path) -> None:
     """
     from importlib.metadata import entry_points
 
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    # In a browser (`structrag serve`) the terminal is at the other end of two pipes, and a driver speaks to it.
+    is_served = bool(os.environ.get("TEXTUAL_DRIVER"))
+    if not (is_served or (sys.stdin.isatty() and sys.stdout.isatty())):
         raise ConfigError(
             "The terminal UI needs a terminal.",
             hint='Use a command, such as `structrag ask "…"`; `structrag --help` lists them.',

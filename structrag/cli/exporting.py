@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,9 +12,10 @@ from structrag.cli.invocation import CorpusOption, Invocation
 from structrag.cli.narration import Activity
 from structrag.cli.text import clean, narrate
 from structrag.errors import ConfigError
-from structrag.structures.export_formats import FORMATS, ExportFormat
+from structrag.structures.exports.formats import FORMATS, ExportFormat
 
 if TYPE_CHECKING:
+    from structrag.pipeline import StructRAG
     from structrag.types import Structure
 
 _SUFFIXES = {f".{each}": each for each in ExportFormat} | {
@@ -48,14 +49,14 @@ def export(
     ] = None,
     corpus: CorpusOption = None,
 ) -> None:
-    """Write the structure that an answer was built on, with where every item of it stands in the documents."""
+    """Write the structure of an answer, with people's edits, and where every item of it stands in the documents."""
     wanted = format_ or (_SUFFIXES.get(out.suffix.lower()) if out else None)
     invocation = Invocation.of(ctx)
     folder = invocation.existing_folder(corpus)
     activity = Activity(f"Opening {folder}")
     with activity, invocation.open_corpus(folder, settings={}, progress=activity.prepare) as rag:
-        structure = _structure(rag.answer(answer_id), answer_id)
-    from structrag.structures.export import export as export_structure
+        structure = _structure(rag, answer_id)
+    from structrag.structures.exports.export import export as export_structure
 
     wanted = wanted or FORMATS[structure.type][0]
     content = export_structure(structure, wanted, table=table)
@@ -73,16 +74,14 @@ def export(
     narrate(f"{out}: {structure.type} as {wanted}, {len(content):,} bytes")
 
 
-def _structure(record: dict[str, Any], answer_id: str) -> Structure:
-    built = record.get("built")
-    if built is None:
+def _structure(rag: StructRAG, answer_id: str) -> Structure:
+    structure = rag.structure(answer_id)
+    if structure is None:
         raise ConfigError(
             f"Nothing was built for the answer {answer_id!r}, so there is nothing to export.",
             hint="Ask again with another structure: structrag ask … --structure T",
         )
-    from structrag.structures.serialization import structure_from_dict
-
-    return structure_from_dict(built)
+    return structure
 
 
 def _write_whole(path: Path, content: bytes) -> None:

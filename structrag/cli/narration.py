@@ -14,7 +14,9 @@ from structrag.events import (
     BuildProgressed,
     DocumentAdded,
     Event,
+    ModelCalled,
     PassagesRetrieved,
+    QuestionRewritten,
     RouteChosen,
     StepTaken,
     StructureBuilt,
@@ -37,6 +39,8 @@ def _sentence(event: Event) -> str:
         case DocumentAdded(document=document):
             reason = f": {document.reason}" if document.reason else ""
             return f"{document.status.capitalize()} {document.document_id}{reason}"
+        case QuestionRewritten(standalone=standalone):
+            return f"Understood as: {standalone}"
         case PassagesRetrieved(passages=passages):
             documents = {passage.span.document_id for passage in passages}
             return f"Retrieved {len(passages)} passages from {len(documents)} documents"
@@ -51,6 +55,9 @@ def _sentence(event: Event) -> str:
             return f"Built the {structure.type}"
         case StepTaken(step=step):
             return f"{step.name}: {step.detail}"
+        case ModelCalled(call=call):
+            cost = "from the cache" if call.cached else f"{call.prompt_tokens} + {call.completion_tokens} tokens"
+            return f"Model call {call.stage}, {cost}" + ("" if call.cached else f", {call.seconds:.1f} s")
         case Answered(answer=answer):
             grounded = f"grounded in {len(answer.citations)} citations" if answer.grounded else "not grounded"
             return f"Answered after {answer.usage.seconds:.1f} s, {grounded}"
@@ -70,6 +77,9 @@ def event_to_dict(event: Event) -> dict[str, Any]:
                 "done": done,
                 "total": total,
             }
+        case QuestionRewritten(question=question, standalone=standalone):
+            name = "question_rewritten"
+            data = {"question": question, "standalone": standalone}
         case PassagesRetrieved(passages=passages):
             name = "passages_retrieved"
             data = {
@@ -96,6 +106,9 @@ def event_to_dict(event: Event) -> dict[str, Any]:
         case StepTaken(step=step):
             name = "step_taken"
             data = {"name": step.name, "detail": step.detail}
+        case ModelCalled(call=call):
+            name = "model_called"
+            data = {"call": call.to_dict()}
         case Answered(answer=answer):
             name = "answered"
             data = {"answer": answer.to_dict()}

@@ -131,4 +131,5 @@ def _citations_view(citations: Sequence[Citation]) -> Text:
 def _citation_line(citation: Citation) -> Text:
     place = one_line(citation.title) + (f", {one_line(citation.locator)}" if citation.locator else "")
     quote = one_line(citation.evidence.quote, _QUOTE_CHARACTERS)
-    return Text.assemble((f"[{citation.number}]", "bold"), f" {place}: “{quote}”")
+    edited = f" ({one_line(citation.evidence.edited)})" if citation.evidence.edits else ""
+    return Text.assemble((f"[{citation.number}]", "bold"), f" {place}: “{quote}”", (edited, "yellow"))

@@ -11,7 +11,9 @@ from typing import Any
 
 from structrag.errors import StoreError
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
+_OLDER_VERSIONS = ("1",)
+"""Of these, only tables are missing, which are made when the corpus is opened; all that it holds stays as it is."""
 _SECONDS_TO_WAIT = 30.0
 # AUTOINCREMENT: the number of a deleted chunk is never given again, so that what an index still holds under it
 # cannot pass for another chunk.
@@ -32,6 +34,12 @@ _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS answers (id TEXT PRIMARY KEY, created TEXT NOT NULL, payload TEXT NOT NULL)",
     """CREATE TABLE IF NOT EXISTS preferences (
         id INTEGER PRIMARY KEY AUTOINCREMENT, created TEXT NOT NULL, payload TEXT NOT NULL,
+        undone INTEGER NOT NULL DEFAULT 0)""",
+    # Since version 2.
+    """CREATE TABLE IF NOT EXISTS calls (
+        answer_id TEXT PRIMARY KEY REFERENCES answers(id) ON DELETE CASCADE, payload BLOB NOT NULL)""",
+    """CREATE TABLE IF NOT EXISTS edits (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, created TEXT NOT NULL, who TEXT NOT NULL, payload TEXT NOT NULL,
         undone INTEGER NOT NULL DEFAULT 0)""",
 )
 _HINTS = {
@@ -116,15 +124,16 @@ class Database:
         for pragma in ("foreign_keys = ON", "journal_mode = WAL", "synchronous = NORMAL"):
             self.rows(f"PRAGMA {pragma}")
         with self.transaction():
-            for statement in _SCHEMA:
+            self.change(_SCHEMA[0])
+            found = self.row("SELECT value FROM meta WHERE key = 'schema'")
+            if found and found[0] not in (SCHEMA_VERSION, *_OLDER_VERSIONS):
+                raise StoreError(
+                    f"{self._name} has version {found[0]} of the schema, not {SCHEMA_VERSION}.",
+                    hint="Open it with the version of StructRAG that made it, or add the documents to a new corpus.",
+                )
+            for statement in _SCHEMA[1:]:
                 self.change(statement)
-            self.change("INSERT OR IGNORE INTO meta VALUES ('schema', ?)", [SCHEMA_VERSION])
-        found = self.row("SELECT value FROM meta WHERE key = 'schema'")
-        if found != (SCHEMA_VERSION,):
-            raise StoreError(
-                f"{self._name} has version {found[0] if found else '?'} of the schema, not {SCHEMA_VERSION}.",
-                hint="Open it with the version of StructRAG that made it, or add the documents to a new corpus.",
-            )
+            self.change("INSERT OR REPLACE INTO meta VALUES ('schema', ?)", [SCHEMA_VERSION])
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

@@ -1,10 +1,11 @@
-"""The corpus folder's source of truth: documents, chunks, what was built of them, answers and preferences."""
+"""The corpus folder's source of truth: documents, chunks, what was built of them, answers, preferences and edits."""
 
 from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Collection, Iterable, Sequence
+import zlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,8 @@ from structrag.types import Locator, Passage, SourceDocument, Span
 DATABASE_NAME = "corpus.sqlite"
 _COLUMNS = "id, title, text, sha256, source, locators, warnings"
 _IS_AMONG = "IN (SELECT value FROM json_each(?))"
+ANSWERS_WITH_CALLS = 500
+"""Of so many answers, the last ones, the model's calls are kept: all of them and in full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,17 @@ class StoredPreference:
     id: int
     created: str
     payload: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEdit:
+    """What a person changed; ``created`` is an ISO time in UTC, ``undone`` says that it no longer counts."""
+
+    id: int
+    created: str
+    who: str
+    payload: dict[str, Any]
+    undone: bool
 
 
 class CorpusStore:
@@ -216,13 +230,45 @@ class CorpusStore:
         """Cache a reply of the model."""
         self._database.change("INSERT OR REPLACE INTO replies VALUES (?, ?)", [key, payload])
 
-    # Answers and preferences.
+    # Answers, preferences and edits.
 
-    def put_answer(self, answer_id: str, payload: dict[str, Any]) -> None:
-        """Keep an answer."""
-        self._database.change(
-            "INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", [answer_id, _now(), json.dumps(payload)]
-        )
+    def put_answer(
+        self, answer_id: str, payload: dict[str, Any], calls: Sequence[Mapping[str, Any]] | None = None
+    ) -> None:
+        """Keep an answer and the calls of the model that led to it; those of old answers make room."""
+        with self._database.transaction():
+            self._database.change(
+                "INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", [answer_id, _now(), json.dumps(payload)]
+            )
+            if calls is not None:
+                # Calls repeat their instructions, so they shrink to a tenth.
+                packed = zlib.compress(json.dumps(list(calls)).encode())
+                self._database.change("INSERT OR REPLACE INTO calls VALUES (?, ?)", [answer_id, packed])
+            self._database.change(
+                "DELETE FROM calls WHERE rowid NOT IN (SELECT rowid FROM calls ORDER BY rowid DESC LIMIT ?)",
+                [ANSWERS_WITH_CALLS],
+            )
+
+    def calls(self, answer_id: str) -> list[dict[str, Any]] | None:
+        """Return the calls of the model that led to an answer; ``None`` where they are not, or no longer, kept.
+
+        Raises:
+            StoreError: There is no such answer, or the record is damaged.
+        """
+        row = self._database.row("SELECT payload FROM calls WHERE answer_id = ?", [answer_id])
+        if row is None:
+            self.answer(answer_id)
+            return None
+        return _unpacked(answer_id, row[0])
+
+    def last_calls(self, answers: int) -> list[dict[str, Any]]:
+        """Return the calls of the model that led to the last so many answers.
+
+        Raises:
+            StoreError: A record is damaged.
+        """
+        rows = self._database.rows("SELECT answer_id, payload FROM calls ORDER BY rowid DESC LIMIT ?", [answers])
+        return [call for answer_id, packed in rows for call in _unpacked(answer_id, packed)]
 
     def answer(self, answer_id: str) -> dict[str, Any]:
         """Return one answer.
@@ -260,6 +306,29 @@ class CorpusStore:
         """Return the preferences that were not undone, oldest first."""
         rows = self._database.rows("SELECT id, created, payload FROM preferences WHERE undone = 0 ORDER BY id")
         return [StoredPreference(number, created, json.loads(payload)) for number, created, payload in rows]
+
+    def add_edit(self, payload: Mapping[str, Any], *, who: str) -> int:
+        """Keep what somebody changed in a structure, and return the number by which it can be undone."""
+        return self._database.insert(
+            "INSERT INTO edits (created, who, payload) VALUES (?, ?, ?)", [_now(), who, json.dumps(dict(payload))]
+        )
+
+    def undo_edit(self, edit_id: int) -> None:
+        """Take an edit back; it stays on record but no longer counts.
+
+        Raises:
+            StoreError: There is none of that number, or it was undone before.
+        """
+        if not self._database.change("UPDATE edits SET undone = 1 WHERE id = ? AND undone = 0", [edit_id]):
+            raise StoreError(
+                f"There is no edit {edit_id} that counts.", hint="`structrag edits` lists them with their numbers."
+            )
+
+    def edits(self, *, with_undone: bool = False) -> list[StoredEdit]:
+        """Return the edits that count, oldest first; on demand those that were undone too."""
+        where = "" if with_undone else "WHERE undone = 0"
+        rows = self._database.rows(f"SELECT id, created, who, payload, undone FROM edits {where} ORDER BY id")
+        return [StoredEdit(row[0], row[1], row[2], json.loads(row[3]), bool(row[4])) for row in rows]
 
     def _documents(self, where: str, values: Iterable[Any] = ()) -> list[SourceDocument]:
         rows = self._database.rows(f"SELECT {_COLUMNS} FROM documents {where} ORDER BY id", values)
@@ -304,6 +373,13 @@ class CorpusStore:
 def _among(column: str, wanted: Collection[Any] | None) -> tuple[str, list[str]]:
     """Return a WHERE clause and its value; through JSON, since SQLite limits the number of variables."""
     return ("", []) if wanted is None else (f"WHERE {column} {_IS_AMONG}", [json.dumps(list(wanted))])
+
+
+def _unpacked(answer_id: str, packed: bytes) -> list[dict[str, Any]]:
+    try:
+        return list(json.loads(zlib.decompress(packed)))
+    except (zlib.error, ValueError, TypeError) as error:
+        raise StoreError(f"The record of the calls of the answer {answer_id!r} is damaged: {error}.") from error
 
 
 def _nearest(wanted: str, known: Sequence[str]) -> str | None:

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from structrag.errors import ModelOutputError, TransientModelError
 from structrag.models.faults import invoke, translated
 from structrag.models.likelihood import option_probabilities
+from structrag.usage import ModelCall
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
     from structrag.usage import UsageMeter
 
 _TOP_LOGPROBS = 20
+_CHARACTERS_PER_TOKEN = 2.5
+"""Fewer than texts have in common languages, tables of figures included: what is counted so is an upper bound."""
+_PER_MESSAGE = 8
+"""Tokens that chat templates put around each message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,16 +125,18 @@ class ChatModel:
         messages = prompt.messages()
         key = self._key(prompt, messages, None)
         kept = self._kept(key, meter)
-        text = self._text(prompt, messages, meter) if kept is None else kept
+        if kept is None:
+            call = self._asked(prompt, messages, meter)
+        else:
+            call = replace(_as_call(prompt, messages), reply=kept, cached=True)
         try:
-            reply = _checked(prompt, text)
+            return self._accepted(prompt, call, key, meter)
         except ModelOutputError as error:
+            if call.is_cut:
+                raise
             again = f"{error.message} Reply again, with corrected JSON only."
-            reply = _checked(prompt, self._text(prompt, [*messages, ("ai", text), ("human", again)], meter))
-        # Kept only once it has passed: a wrong reply must not outlive the run that it spoilt.
-        if self._cache is not None and reply.text != kept:
-            self._cache.put_reply(key, reply.text)
-        return reply
+        call = self._asked(prompt, [*messages, ("ai", call.reply), ("human", again)], meter)
+        return self._accepted(prompt, call, key, meter)
 
     def reply_many(
         self, prompts: Sequence[Prompt], meter: UsageMeter, done: Callable[[int], None] | None = None
@@ -174,17 +182,34 @@ class ChatModel:
         messages = prompt.messages()
         key = self._key(prompt, messages, list(options))
         kept = self._kept(key, meter)
+        asked = replace(_as_call(prompt, messages), schema=None, max_tokens=1, options=tuple(options))
         if kept is not None:
-            return {str(k): float(v) for k, v in json.loads(kept).items()}
-        message = self._call(
-            messages,
-            meter,
-            {"max_tokens": 1, "logprobs": True, "top_logprobs": _TOP_LOGPROBS},
-        )
-        probabilities = option_probabilities(message, options)
-        if self._cache is not None:
-            self._cache.put_reply(key, json.dumps(probabilities))
+            probabilities = {str(k): float(v) for k, v in json.loads(kept).items()}
+            meter.tell(replace(asked, reply=_shares(probabilities), cached=True))
+            return probabilities
+        message, call = self._call(asked, meter, {"max_tokens": 1, "logprobs": True, "top_logprobs": _TOP_LOGPROBS})
+        try:
+            probabilities = option_probabilities(message, options)
+            if self._cache is not None:
+                self._cache.put_reply(key, json.dumps(probabilities))
+            call = replace(call, reply=_shares(probabilities))
+        finally:
+            meter.tell(call)
         return probabilities
+
+    def kept_reply(self, prompt: Prompt) -> Reply | None:
+        """Return the reply that the cache holds for a prompt, or ``None``; the model is not asked."""
+        kept = self._cache.reply(self._key(prompt, prompt.messages(), None)) if self._cache is not None else None
+        try:
+            return None if kept is None else _checked(prompt, replace(_as_call(prompt, ()), reply=kept))
+        except ModelOutputError:
+            return None
+
+    def kept_choice(self, prompt: Prompt, options: Sequence[str]) -> dict[str, float] | None:
+        """Return the shares that the cache holds for a choice, or ``None``; the model is not asked."""
+        key = self._key(prompt, prompt.messages(), list(options))
+        kept = self._cache.reply(key) if self._cache is not None else None
+        return None if kept is None else {str(k): float(v) for k, v in json.loads(kept).items()}
 
     def _kept(self, key: str, meter: UsageMeter) -> str | None:
         kept = self._cache.reply(key) if self._cache is not None else None
@@ -192,24 +217,31 @@ class ChatModel:
             meter.record_cached()
         return kept
 
-    def _text(self, prompt: Prompt, messages: list[tuple[str, str]], meter: UsageMeter) -> str:
+    def _asked(self, prompt: Prompt, messages: list[tuple[str, str]], meter: UsageMeter) -> ModelCall:
         options: dict[str, Any] = {"max_tokens": prompt.max_tokens}
         if prompt.schema is not None:
             options["response_format"] = {
                 "type": "json_schema",
                 "json_schema": {"name": "reply", "schema": dict(prompt.schema), "strict": True},
             }
-        message = self._call(messages, meter, options)
-        text = str(message.text)
-        if prompt.schema is not None and message.response_metadata.get("finish_reason") == "length":
-            raise ModelOutputError(
-                f"The reply to {prompt.stage} was cut off at {prompt.max_tokens} tokens.",
-                reply=text,
-                hint="Ask about fewer or shorter documents, or use a larger model.",
-            )
-        return text
+        message, call = self._call(_as_call(prompt, messages), meter, options)
+        is_cut = prompt.schema is not None and message.response_metadata.get("finish_reason") == "length"
+        return replace(call, is_cut=is_cut)
 
-    def _call(self, messages: list[tuple[str, str]], meter: UsageMeter, options: Mapping[str, Any]) -> AIMessage:
+    def _accepted(self, prompt: Prompt, call: ModelCall, key: str, meter: UsageMeter) -> Reply:
+        """Return the reply of a call if it is usable, and tell of the call in any case."""
+        try:
+            reply = _checked(prompt, call)
+            # Kept only once it has passed: a wrong reply must not outlive the run that it spoilt. And kept before
+            # the listener hears of it: one that ends the work there must not lose what was paid for.
+            if self._cache is not None and not call.cached:
+                self._cache.put_reply(key, reply.text)
+        finally:
+            meter.tell(call)
+        return reply
+
+    def _call(self, asked: ModelCall, meter: UsageMeter, options: Mapping[str, Any]) -> tuple[AIMessage, ModelCall]:
+        """Return the model's message, and the call with its reply and what it cost."""
         from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential, wait_random
 
         model = self._loaded()
@@ -219,18 +251,26 @@ class ChatModel:
             wait=wait_exponential(multiplier=0.5, max=20) + wait_random(0, 1),
             reraise=True,
         )
+        most = most_prompt_tokens(asked.messages)
         for attempt in retrying:
-            with attempt, self._slots, meter.call():
+            with (
+                attempt,
+                self._slots,
+                meter.call(most_prompt_tokens=most, most_completion_tokens=asked.max_tokens),
+            ):
                 started = time.monotonic()
                 with translated(self.name):
-                    message = invoke(model, messages, options)
+                    message = invoke(model, list(asked.messages), options)
                 used = message.usage_metadata
-                meter.record_tokens(
+                call = replace(
+                    asked,
+                    reply=str(message.text),
                     prompt_tokens=used["input_tokens"] if used else 0,
                     completion_tokens=used["output_tokens"] if used else 0,
                     seconds=time.monotonic() - started,
                 )
-        return message
+                meter.record(call)
+        return message, call
 
     def _loaded(self) -> BaseChatModel:
         with self._loading:
@@ -243,10 +283,32 @@ class ChatModel:
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
-def _checked(prompt: Prompt, text: str) -> Reply:
+def most_prompt_tokens(messages: Sequence[tuple[str, str]]) -> int:
+    """Return as many tokens as a chat may have, without asking the model: about half more than it has."""
+    text = "".join(text for _, text in messages)
+    beyond = sum(not character.isascii() for character in text)
+    return math.ceil((len(text) - beyond) / _CHARACTERS_PER_TOKEN) + 2 * beyond + _PER_MESSAGE * len(messages)
+
+
+def _as_call(prompt: Prompt, messages: Sequence[tuple[str, str]]) -> ModelCall:
+    """Return the call that a prompt asks for; its reply is still to come."""
+    return ModelCall(prompt.stage, tuple(messages), reply="", schema=prompt.schema, max_tokens=prompt.max_tokens)
+
+
+def _shares(probabilities: Mapping[str, float]) -> str:
+    return ", ".join(f"{option} {share:.1%}" for option, share in probabilities.items())
+
+
+def _checked(prompt: Prompt, call: ModelCall) -> Reply:
+    if call.is_cut:
+        raise ModelOutputError(
+            f"The reply to {prompt.stage} was cut off at {prompt.max_tokens} tokens.",
+            reply=call.reply,
+            hint="Ask about fewer or shorter documents, or use a larger model.",
+        )
     if prompt.schema is None:
-        return Reply(text.strip())
-    return Reply(text, parse_json(text, prompt.schema))
+        return Reply(call.reply.strip())
+    return Reply(call.reply, parse_json(call.reply, prompt.schema))
 
 
 def parse_json(text: str, schema: Mapping[str, Any]) -> Any:

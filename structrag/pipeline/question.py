@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from structrag.config import Settings
 from structrag.corpus.profile import profile
 from structrag.corpus.store import CorpusStore
 from structrag.errors import BuildError, ModelOutputError
-from structrag.events import Answered, PassagesRetrieved, RouteChosen, StructureBuilt
+from structrag.events import Answered, PassagesRetrieved, QuestionRewritten, RouteChosen, StructureBuilt
 from structrag.index.retriever import Retriever
 from structrag.pipeline.components import builder_and_reasoner
 from structrag.router import FixedRouter, Router, RoutingRequest
@@ -22,6 +23,10 @@ from structrag.structures.building import BuildRequest
 from structrag.types import Answer, Citation, Evidence, Route, Structure, StructureType
 from structrag.utilizer.finding import NOTHING_FOUND, Finding
 
+if TYPE_CHECKING:
+    from structrag.pipeline.followups import Exchange
+    from structrag.structures.edits import KeptEdit
+
 NOT_STATED = "The documents do not say."
 
 
@@ -30,22 +35,38 @@ class Question:
     """What was asked.
 
     Attributes:
+        text: As it was typed.
         structure: The caller's choice of structure, which is then the only one tried; ``None`` to route.
         scope: Ids of the documents to ask over; ``None`` for all.
+        after: What was asked and answered before, oldest first, where the question may refer to it.
+        standalone: The question as it is understood without these; empty where that is how it was typed.
     """
 
     text: str
     structure: StructureType | None = None
     scope: tuple[str, ...] | None = None
+    after: tuple[Exchange, ...] = ()
+    standalone: str = ""
+
+    @property
+    def asked(self) -> str:
+        """What is retrieved, routed and reasoned for."""
+        return self.standalone or self.text
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What one structure gave: the structure if it could be built, and the finding."""
+    """What one structure gave.
+
+    Attributes:
+        structure: With people's edits; ``None`` if it could not be built.
+        unedited: As it was built, where edits changed it.
+    """
 
     type: StructureType
     structure: Structure | None
     finding: Finding
+    unedited: Structure | None = None
 
 
 class QuestionRun:
@@ -65,7 +86,7 @@ class QuestionRun:
             StoreError: The scope names a document that the corpus does not hold.
         """
         if question.structure:
-            return FixedRouter(question.structure).route(RoutingRequest(question.text), session.meter)
+            return FixedRouter(question.structure).route(RoutingRequest(question.asked), session.meter)
         return self._router.route(self.routing_request(question), session.meter)
 
     def moving_words(self, question: Question, structure: StructureType) -> tuple[MovingWord, ...]:
@@ -85,10 +106,10 @@ class QuestionRun:
         Raises:
             StoreError: The scope names a document that the corpus does not hold.
         """
-        ids = self._retriever.documents_by_words(question.text, limit=MOST_DOCUMENTS, scope=question.scope)
+        ids = self._retriever.documents_by_words(question.asked, limit=MOST_DOCUMENTS, scope=question.scope)
         # What a question is asked over is told even where it shares no word with it.
         ids = list(dict.fromkeys([*ids, *(question.scope or ())]))[:MOST_DOCUMENTS]
-        return RoutingRequest(question.text, tuple(profile(self._store.document(each)) for each in ids))
+        return RoutingRequest(question.asked, tuple(profile(self._store.document(each)) for each in ids))
 
     def retrieve(self, question: Question) -> BuildRequest:
         """Return the passages and the documents to build from.
@@ -97,10 +118,10 @@ class QuestionRun:
             StoreError: The scope names a document that the corpus does not hold.
         """
         settings = self._settings.retrieval
-        passages = self._retriever.search(question.text, k=settings.passages, scope=question.scope)
-        ids = self._retriever.documents(question.text, limit=settings.documents, scope=question.scope)
+        passages = self._retriever.search(question.asked, k=settings.passages, scope=question.scope)
+        ids = self._retriever.documents(question.asked, limit=settings.documents, scope=question.scope)
         documents = tuple(self._store.document(document_id) for document_id in ids)
-        return BuildRequest(question.text, documents, tuple(passages))
+        return BuildRequest(question.asked, documents, tuple(passages))
 
     def answer(self, question: Question, session: Session) -> Answer:
         """Answer the question; the last event is `Answered`.
@@ -108,18 +129,30 @@ class QuestionRun:
         Raises:
             StructRAGError: The model fails, the budget is spent, or the scope is unknown.
         """
+        question = self._standing_alone(question, session)
         request = self.retrieve(question)
         session.listener(PassagesRetrieved(request.passages))
         route = self.route(question, session)
         session.listener(RouteChosen(route, question.structure or route.structure, question.structure is not None))
-        attempt = self._attempt(self._candidates(question, route), request, session)
+        attempt = self._attempt(self.candidates(question, route), request, session)
         answer = self._compose(question, route, attempt, session)
-        self._store.put_answer(answer.id, answer.to_dict())
+        self._store.put_answer(answer.id, answer.to_dict(), [call.to_dict() for call in session.calls])
         session.listener(Answered(answer))
         return answer
 
-    def _candidates(self, question: Question, route: Route) -> list[StructureType]:
-        """The structures to try, in order.
+    def _standing_alone(self, question: Question, session: Session) -> Question:
+        if not question.after:
+            return question
+        from structrag.pipeline.followups import stand_alone
+
+        rewritten = stand_alone(question.text, question.after, session)
+        if rewritten == question.text:
+            return question
+        session.listener(QuestionRewritten(question.text, rewritten))
+        return replace(question, standalone=rewritten)
+
+    def candidates(self, question: Question, route: Route) -> list[StructureType]:
+        """Return the structures to try, in order.
 
         A caller's choice is the only one. Otherwise the route's structure comes first; an unsure route adds its
         runner-up, unless the settings say otherwise; and passages come last, since reading them costs one call and
@@ -157,12 +190,29 @@ class QuestionRun:
     def _try(self, type_: StructureType, request: BuildRequest, session: Session) -> Attempt:
         builder, reasoner = builder_and_reasoner(type_, self._settings.builders)
         try:
-            structure = builder.build(request, session)
+            built = builder.build(request, session)
         except BuildError as error:
             session.note("build", f"no {type_}: {error.message}")
             return Attempt(type_, None, NOTHING_FOUND)
+        structure = self._edited(built, session)
         session.listener(StructureBuilt(structure))
-        return Attempt(type_, structure, reasoner.reason(request.question, structure, session))
+        finding = reasoner.reason(request.question, structure, session)
+        return Attempt(type_, structure, finding, None if structure is built else built)
+
+    def _edited(self, built: Structure, session: Session) -> Structure:
+        """Return the structure with people's edits; those that apply and those whose target is gone are noted."""
+        kept_here = kept_edits(self._store)
+        if not kept_here:
+            return built
+        from structrag.structures.edits import apply_edits, describe_edit
+
+        edited = apply_edits(built, kept_here)
+        for kept in edited.applied:
+            session.note("edit", f"{kept.id}, by a {kept.who}: {describe_edit(kept.edit)}")
+        for left in edited.unapplied:
+            told = f"{left.kept.id}, by a {left.kept.who}, is not applied ({describe_edit(left.kept.edit)})"
+            session.note("edit", f"{told}: {left.reason}")
+        return edited.structure
 
     def _compose(self, question: Question, route: Route, attempt: Attempt, session: Session) -> Answer:
         finding = attempt.finding
@@ -171,7 +221,7 @@ class QuestionRun:
         return Answer(
             id=uuid.uuid4().hex[:12],
             question=question.text,
-            text=f"{finding.text} {marks}" if finding.found else NOT_STATED,
+            text=f"{finding.text} {marks}{_edit_remark(citations)}" if finding.found else NOT_STATED,
             values=finding.values if finding.found else (),
             grounded=finding.found,
             route=route,
@@ -181,6 +231,8 @@ class QuestionRun:
             usage=session.meter.snapshot(),
             trace=tuple(session.trace),
             scope=question.scope,
+            standalone=question.standalone,
+            unedited=attempt.unedited,
         )
 
     def _cite(self, evidence: Sequence[Evidence]) -> Iterator[Citation]:
@@ -189,3 +241,27 @@ class QuestionRun:
         for number, item in enumerate(seen, 1):
             document = self._store.document(item.span.document_id)
             yield Citation(number, item, document.title, document.locate(item.span.start))
+
+
+def kept_edits(store: CorpusStore, *, with_undone: bool = False) -> list[KeptEdit]:
+    """Return the edits that a corpus keeps, oldest first.
+
+    Raises:
+        StoreError: One of them is damaged.
+    """
+    stored = store.edits(with_undone=with_undone)
+    if not stored:
+        return []
+    # Edits are of all structures, so this loads the code of all; most corpora have none.
+    from structrag.structures.edits import KeptEdit, edit_from_dict
+
+    return [
+        KeptEdit(kept.id, kept.created, kept.who, edit_from_dict(kept.payload, number=kept.id), kept.undone)
+        for kept in stored
+    ]
+
+
+def _edit_remark(citations: Sequence[Citation]) -> str:
+    """Say which citations rest on a person's edit: their documents may say something else."""
+    numbers = "".join(f"[{citation.number}]" for citation in citations if citation.evidence.edits)
+    return f" (Edited by a person: {numbers}.)" if numbers else ""

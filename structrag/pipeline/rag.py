@@ -24,20 +24,22 @@ from structrag.models.embedding import Embedder, load_embedder
 from structrag.models.loading import load_chat_model
 from structrag.models.weights import Progress, ignore_progress
 from structrag.pipeline.components import load_router
+from structrag.pipeline.kept import KeptRecords
 from structrag.pipeline.question import Question, QuestionRun
 from structrag.router.occlusion import MovingWord
-from structrag.router.preferences import PreferencePair, preference_pair
 from structrag.session import Session
 from structrag.types import AddReport, Answer, Route, SourceDocument, StructureType
-from structrag.usage import Budget, UsageMeter
+from structrag.usage import Budget, Prices, UsageMeter
 
 if TYPE_CHECKING:
     from langchain_core.documents import Document
 
+    from structrag.pipeline.estimate import Estimate
+    from structrag.pipeline.followups import Exchange
     from structrag.router import Router
 
 
-class StructRAG:
+class StructRAG(KeptRecords):
     """A corpus: its documents, its index, and the questions asked over it.
 
     Make one with `open` or `from_documents`. It may be used by several threads.
@@ -59,7 +61,9 @@ class StructRAG:
         self.origins = list(origins)
         self._embedder = embedder or load_embedder(settings.models.embedder)
         with ExitStack() as opened:
-            self._store = opened.enter_context(CorpusStore.open(folder / "corpus.sqlite" if folder else None))
+            self._store: CorpusStore = opened.enter_context(
+                CorpusStore.open(folder / "corpus.sqlite" if folder else None)
+            )
             self._store.check_embedder(self._embedder.name)
             self._vectors = opened.enter_context(
                 VectorIndex(
@@ -194,6 +198,7 @@ class StructRAG:
         *,
         structure: StructureType | str | None = None,
         scope: Sequence[str] | None = None,
+        after: Sequence[Answer | str] = (),
         listener: EventListener = ignore_event,
     ) -> Answer:
         """Answer a question.
@@ -202,15 +207,18 @@ class StructRAG:
             question: In words.
             structure: Build this one instead of what the router would choose, and no other.
             scope: Ids of the documents to ask over; all by default.
+            after: Earlier answers, or the ids of kept ones, oldest first: the question may refer to them, and is then
+                rewritten to stand alone, which `Answer.standalone` shows.
             listener: Told every event.
 
         Raises:
             ConfigError: The question is empty or the structure unknown.
-            StoreError: The corpus is empty, or does not hold a document of the scope.
+            StoreError: The corpus is empty, or does not hold a document of the scope or an earlier answer.
             RoutingError: No structure could be chosen.
             ModelError: The model does not answer, or the budget is spent.
         """
-        return self._run.answer(self._question(question, structure, scope), self._session(listener))
+        asked = self._question(question, structure, scope, after=after)
+        return self._run.answer(asked, self._session(listener))
 
     async def aask(
         self,
@@ -218,17 +226,25 @@ class StructRAG:
         *,
         structure: StructureType | str | None = None,
         scope: Sequence[str] | None = None,
+        after: Sequence[Answer | str] = (),
         listener: EventListener = ignore_event,
     ) -> Answer:
         """Answer a question without blocking the event loop; see `ask`."""
-        return await asyncio.to_thread(self.ask, question, structure=structure, scope=scope, listener=listener)
+        return await asyncio.to_thread(
+            self.ask, question, structure=structure, scope=scope, after=after, listener=listener
+        )
 
     def stream(
-        self, question: str, *, structure: StructureType | str | None = None, scope: Sequence[str] | None = None
+        self,
+        question: str,
+        *,
+        structure: StructureType | str | None = None,
+        scope: Sequence[str] | None = None,
+        after: Sequence[Answer | str] = (),
     ) -> Iterator[Event]:
         """Answer a question and yield every event as it happens; the last is `Answered`. See `ask`."""
         events: queue.SimpleQueue[Event | Exception | None] = queue.SimpleQueue()
-        asked = self._question(question, structure, scope)
+        asked = self._question(question, structure, scope, after=after)
 
         def work() -> None:
             try:
@@ -245,10 +261,15 @@ class StructRAG:
             yield event
 
     async def astream(
-        self, question: str, *, structure: StructureType | str | None = None, scope: Sequence[str] | None = None
+        self,
+        question: str,
+        *,
+        structure: StructureType | str | None = None,
+        scope: Sequence[str] | None = None,
+        after: Sequence[Answer | str] = (),
     ) -> AsyncIterator[Event]:
         """Answer a question and yield every event as it happens; see `stream`."""
-        events = self.stream(question, structure=structure, scope=scope)
+        events = self.stream(question, structure=structure, scope=scope, after=after)
         while (event := await asyncio.to_thread(next, events, None)) is not None:
             yield event
 
@@ -271,6 +292,38 @@ class StructRAG:
         session = self._session(ignore_event)
         return self._run.route(asked, session)
 
+    def estimate(
+        self, question: str, structure: StructureType | str | None = None, *, scope: Sequence[str] | None = None
+    ) -> Estimate:
+        """Return what building the structure of a question may cost at most, before it is built.
+
+        The chat model is not asked, but by a router that asks it for every route. Tables from prose are what costs:
+        one call for each document that is not read yet.
+
+        Args:
+            question: In words.
+            structure: That would be built; by default, those that the router would have tried.
+            scope: Ids of the documents to ask over; all by default.
+
+        Raises:
+            ConfigError: The question is empty or the structure unknown.
+            StoreError: The corpus is empty, or does not hold a document of the scope.
+            RoutingError: No structure could be chosen.
+        """
+        from structrag.pipeline.estimate import estimate_building
+
+        asked = self._question(question, structure, scope)
+        session = self._session(ignore_event)
+        return estimate_building(
+            self._run.retrieve(asked),
+            self._run.candidates(asked, self._run.route(asked, session)),
+            self.settings.builders,
+            chat=self._chat,
+            embedder=self._embedder,
+            store=self._store,
+            prices=session.meter.prices,
+        )
+
     def moving_words(self, route: Route, *, documents: Sequence[str] | None = None) -> tuple[MovingWord, ...]:
         """Return the words of a routed question, the one that spoke most for the chosen structure first.
 
@@ -287,71 +340,6 @@ class StructRAG:
             self._question(route.question, None, documents, needs_documents=False), route.structure
         )
 
-    def prefer(self, answer: Answer, structure: StructureType | str) -> int:
-        """Record that another structure would have suited an answer's question better; return the record's id.
-
-        It is preferred to what the router chose; where that was right and another one answered, to that one.
-
-        Raises:
-            ConfigError: The structure is unknown, or is the one that was chosen and answered.
-        """
-        chosen = StructureType.parse(str(structure))
-        rejected = answer.structure_type if chosen is answer.route.structure else answer.route.structure
-        if chosen is rejected:
-            raise ConfigError(f"{chosen} was chosen and answered; there is nothing to prefer.")
-        request = self._run.routing_request(Question(answer.question, scope=answer.scope))
-        pair = PreferencePair(request, chosen, rejected, "human", answer.id)
-        return self._store.add_preference(pair.to_dict())
-
-    def undo_preference(self, preference_id: int) -> None:
-        """Take a preference back; it stays on record but is not trained on.
-
-        Raises:
-            StoreError: There is none of that number.
-        """
-        self._store.undo_preference(preference_id)
-
-    def preferences(self) -> dict[int, PreferencePair]:
-        """Return the preferences that were not taken back, by number, oldest first: what the router can learn from."""
-        return {kept.id: preference_pair(kept.payload) for kept in self._store.preferences()}
-
-    def answer(self, answer_id: str) -> dict[str, Any]:
-        """Return a kept answer in the form of `Answer.to_dict`.
-
-        Raises:
-            StoreError: There is no such answer.
-        """
-        return self._store.answer(answer_id)
-
-    def export(self, answer: Answer | str, format_: str | None = None, *, table: str | None = None) -> bytes:
-        """Return the structure of an answer, or of a kept answer by its id, as a file's content.
-
-        Args:
-            answer: The answer, or the id of a kept one.
-            format_: One of `structrag.structures.export.formats`; the usual one of the structure by default.
-            table: Which table, for formats that hold one.
-
-        Raises:
-            ConfigError: There is no structure, or the format does not suit it.
-            MissingExtraError: The format needs a package that is not installed.
-            StoreError: There is no such answer, or it is damaged.
-        """
-        from structrag.structures.export import export, formats
-        from structrag.structures.serialization import structure_from_dict
-
-        if isinstance(answer, Answer):
-            structure = answer.structure
-        else:
-            built = self._store.answer(answer).get("built")
-            structure = structure_from_dict(built) if built else None
-        if structure is None:
-            raise ConfigError("Nothing was built for this answer, so there is nothing to export.")
-        return export(structure, format_ or formats(structure)[0], table=table)
-
-    def answers(self, limit: int = 50) -> list[dict[str, Any]]:
-        """Return the kept answers in the form of `Answer.to_dict`, newest first."""
-        return self._store.answers(limit)
-
     def close(self) -> None:
         """Close the files of the corpus; the embedded model stays loaded for the process."""
         self._vectors.close()
@@ -366,12 +354,13 @@ class StructRAG:
         self.close()
 
     def _session(self, listener: EventListener) -> Session:
-        budget = self.settings.budget
+        budget, models = self.settings.budget, self.settings.models
+        prices = Prices(models.prompt_price, models.completion_price)
         return Session(
             chat=self._chat,
             embedder=self._embedder,
             cache=self._store,
-            meter=UsageMeter(Budget(budget.calls, budget.tokens, budget.seconds)),
+            meter=UsageMeter(Budget(budget.calls, budget.tokens, budget.seconds, budget.cost), prices),
             listener=listener,
         )
 
@@ -381,6 +370,7 @@ class StructRAG:
         structure: StructureType | str | None,
         scope: Sequence[str] | None,
         *,
+        after: Sequence[Answer | str] = (),
         needs_documents: bool = True,
     ) -> Question:
         if not text.strip():
@@ -389,4 +379,11 @@ class StructRAG:
         if needs_documents and not self._store.ids():
             where = self.folder or "in memory"
             raise StoreError(f"The corpus {where} holds no documents.", hint="Add some: structrag add PATH…")
-        return Question(text.strip(), chosen, tuple(scope) if scope is not None else None)
+        exchanges = tuple(self._exchange(each) for each in after)
+        return Question(text.strip(), chosen, tuple(scope) if scope is not None else None, exchanges)
+
+    def _exchange(self, answer: Answer | str) -> Exchange:
+        from structrag.pipeline.followups import Exchange
+
+        record = answer.to_dict(with_structure=False) if isinstance(answer, Answer) else self._store.answer(answer)
+        return Exchange.of(record)

@@ -13,12 +13,12 @@ from structrag.errors import ConfigError
 from structrag.structures.algorithm import Algorithm
 from structrag.structures.catalogue import Catalogue
 from structrag.structures.chunk import ChunkSet
-from structrag.structures.export_columns import Sheet, catalogue_sheet, chunk_sheet, table_sheet
-from structrag.structures.export_diagrams import diagram_of, to_graphml, to_mermaid
-from structrag.structures.export_formats import FORMATS, ExportFormat
-from structrag.structures.export_markdown import to_markdown
-from structrag.structures.export_sheets import to_csv, to_parquet, to_xlsx
-from structrag.structures.export_svg import to_svg
+from structrag.structures.exports.columns import Sheet, catalogue_sheet, chunk_sheet, table_sheet
+from structrag.structures.exports.diagrams import diagram_of, to_graphml, to_mermaid
+from structrag.structures.exports.formats import FORMATS, ExportFormat
+from structrag.structures.exports.markdown import to_markdown
+from structrag.structures.exports.sheets import to_csv, to_parquet, to_xlsx
+from structrag.structures.exports.svg import to_svg
 from structrag.structures.graph import KnowledgeGraph
 from structrag.structures.table_set import Table, TableSet
 from structrag.types import Structure

@@ -13,8 +13,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from structrag.errors import MissingExtraError
-from structrag.structures.export_columns import Sheet
-from structrag.structures.export_text import guard, plain
+from structrag.structures.exports.columns import Sheet
+from structrag.structures.exports.text import guard, plain
 from structrag.structures.table_set import Value
 
 if TYPE_CHECKING:

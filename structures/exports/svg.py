@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from structrag.errors import ConfigError
-from structrag.structures.export_diagrams import Diagram, Edge, Node, NodeKind, evidence_line
-from structrag.structures.export_text import one_line, plain
-from structrag.structures.records import evidence_dict
+from structrag.structures.exports.diagrams import Diagram, Edge, Node, NodeKind, evidence_fields, evidence_line
+from structrag.structures.exports.text import one_line, plain
 from structrag.types import Evidence
 
 if TYPE_CHECKING:
@@ -302,7 +301,7 @@ def _group(kind: str, told: Sequence[str], evidence: Evidence | None) -> ET.Elem
     group = ET.Element("g", {"class": f"{kind} unverified" if is_unverified else kind})
     lines = [text for text in told if text]
     if evidence is not None:
-        for name, value in evidence_dict(evidence).items():
+        for name, value in evidence_fields(evidence).items():
             group.set(f"data-{name}", plain(value) if isinstance(value, str) else str(value).lower())
         lines.append(evidence_line(evidence))
     ET.SubElement(group, "title").text = plain("\n".join(lines))

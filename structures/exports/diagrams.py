@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from structrag.structures.algorithm import Algorithm, Branch, Procedure, Step
-from structrag.structures.export_text import escape_comment, escape_mermaid, plain
+from structrag.structures.exports.text import escape_comment, escape_mermaid, plain
 from structrag.structures.graph import KnowledgeGraph
 from structrag.structures.records import evidence_dict
 from structrag.types import Evidence
@@ -82,7 +82,10 @@ def diagram_of(structure: KnowledgeGraph | Algorithm) -> Diagram:
 
 
 def to_graphml(diagram: Diagram) -> bytes:
-    """Return GraphML; evidence is in the attributes document, start, end, quote and verified of node or edge."""
+    """Return GraphML; evidence is in the attributes document, start, end, quote and verified of node or edge.
+
+    The attribute edited says what a person changed, and is there only where one did.
+    """
     import networkx as nx
 
     network: nx.MultiDiGraph[str] = nx.MultiDiGraph()
@@ -120,7 +123,14 @@ def evidence_line(evidence: Evidence) -> str:
     """Return evidence in words."""
     span = evidence.span
     checked = "verified" if evidence.verified else "unverified"
-    return f"{span.document_id}, characters {span.start}–{span.end}, {checked}: “{evidence.quote}”"
+    edited = f", {evidence.edited}; the document" if evidence.edits else ""
+    return f"{span.document_id}, characters {span.start}–{span.end}, {checked}{edited}: “{evidence.quote}”"
+
+
+def evidence_fields(evidence: Evidence) -> dict[str, str | int | bool]:
+    """Return evidence as attributes; a person's edit is in words."""
+    fields = evidence_dict(replace(evidence, edits=()))
+    return fields | ({"edited": evidence.edited} if evidence.edits else {})
 
 
 def _graph(graph: KnowledgeGraph) -> Diagram:
@@ -171,7 +181,7 @@ def _branch(
 
 def _attributes(told: Mapping[str, str], evidence: Evidence | None) -> dict[str, str | int | bool]:
     found: dict[str, str | int | bool] = {name: shown for name, text in told.items() if (shown := plain(text))}
-    for name, value in (evidence_dict(evidence) if evidence else {}).items():
+    for name, value in (evidence_fields(evidence) if evidence else {}).items():
         found[name] = plain(value) if isinstance(value, str) else value
     return found
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from structrag.structures.algorithm import Algorithm, Branch, Procedure
 from structrag.structures.catalogue import Catalogue, Topic
 from structrag.structures.chunk import ChunkSet, passage_evidence
-from structrag.structures.export_text import escape_markdown, plain
+from structrag.structures.exports.text import escape_markdown, plain
 from structrag.structures.graph import KnowledgeGraph
 from structrag.structures.table_set import Cell, Column, Table, TableSet
 from structrag.types import Evidence, Structure
@@ -51,6 +51,7 @@ class _Footnotes:
             span = evidence.span
             where = f"{escape_markdown(span.document_id)}, characters {span.start}–{span.end}"
             checked = "" if evidence.verified else " (unverified)"
+            checked += f" ({escape_markdown(evidence.edited)})" if evidence.edits else ""
             yield f"[^{number}]: {where}: “{escape_markdown(evidence.quote)}”{checked}"
 
 

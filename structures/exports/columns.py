@@ -1,7 +1,8 @@
 """Structures as flat rows under typed columns, with the evidence in columns of its own.
 
 A table keeps its shape, and its values come first: ``price, price.unit, …, row.document, row.is_total, price.raw,
-price.document, price.start, price.end, price.quote, price.verified, …``. A column of a table has no dot in its name
+price.document, price.start, price.end, price.quote, price.verified, price.edited, …``; the last says who changed it,
+when and to what, and is empty where nobody did. A column of a table has no dot in its name
 and none is called ``row``, so the names never meet.
 """
 
@@ -13,7 +14,7 @@ from datetime import date
 
 from structrag.structures.catalogue import Catalogue, Topic
 from structrag.structures.chunk import ChunkSet, passage_evidence
-from structrag.structures.export_text import plain
+from structrag.structures.exports.text import plain
 from structrag.structures.table_set import ColumnType, Row, Table, Value
 from structrag.types import Evidence
 
@@ -23,6 +24,7 @@ _EVIDENCE: tuple[tuple[str, type], ...] = (
     ("end", int),
     ("quote", str),
     ("verified", bool),
+    ("edited", str),
 )
 _KINDS: dict[ColumnType, type] = {
     ColumnType.NUMBER: float,
@@ -67,7 +69,8 @@ def catalogue_sheet(catalogue: Catalogue) -> Sheet:
     columns = (("kind", str), ("level", int), ("path", str), ("text", str), *_EVIDENCE)
     rows = [row for document in catalogue.documents for row in _topic_rows(document, ())]
     unplaced: list[tuple[Value, ...]] = [
-        ("unplaced", None, None, None, document_id, None, None, None, None) for document_id in catalogue.unplaced
+        ("unplaced", None, None, None, document_id, *(None,) * (len(_EVIDENCE) - 1))
+        for document_id in catalogue.unplaced
     ]
     return Sheet("catalogue", columns, tuple(_clean(row) for row in [*rows, *unplaced]))
 
@@ -106,7 +109,7 @@ def _evidence_values(evidence: Evidence | None) -> tuple[Value, ...]:
     if evidence is None:
         return (None,) * len(_EVIDENCE)
     span = evidence.span
-    return span.document_id, span.start, span.end, evidence.quote, evidence.verified
+    return span.document_id, span.start, span.end, evidence.quote, evidence.verified, evidence.edited or None
 
 
 def _clean(row: tuple[Value, ...]) -> tuple[Value, ...]:
