@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from textual.content import Content
 from textual.pilot import Pilot
-from textual.widgets import Input, Markdown, OptionList, Static
+from textual.widgets import DataTable, Input, OptionList, Static
 
 from structrag import StructRAG
 from structrag.corpus.store import CorpusStore
@@ -16,8 +16,12 @@ from structrag.errors import ModelError
 from structrag.models.embedding import Embedder
 from structrag.router import FixedRouter
 from structrag.testing import scripted
+from structrag.tui.answer_text import AnswerText
 from structrag.tui.app import StructRAGApp
+from structrag.tui.calls import CallsDialog
+from structrag.tui.compare import CompareScreen
 from structrag.tui.panes import Panes, Place
+from structrag.tui.views.chunks import ChunkView
 from structrag.types import StructureType
 
 SENTENCE = "In 2024 the company had a revenue of 412 million EUR."
@@ -68,7 +72,7 @@ async def test_from_an_empty_corpus_to_the_source_of_an_answer(app: StructRAGApp
         app.screen.query_one("#question", Input).value = "What was the revenue of Alder in 2024?"
         await pilot.press("enter")
         await settle(pilot)
-        assert "412 million EUR" in app.screen.query_one("#answer", Markdown).source
+        assert "412 million EUR" in app.screen.query_one(AnswerText).text
         citations = app.screen.query_one("#citations", OptionList)
         assert citations.option_count == 1
 
@@ -90,3 +94,59 @@ async def test_from_an_empty_corpus_to_the_source_of_an_answer(app: StructRAGApp
         assert isinstance(quoted, Content)
         assert [quoted.plain[span.start : span.end] for span in quoted.spans] == [SENTENCE]
         assert quoted.plain == f"Alder makes ladders. {SENTENCE}"
+
+
+async def test_looking_behind_an_answer(app: StructRAGApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        await pilot.press("d")
+        await settle(pilot)
+        app.screen.query_one("#question", Input).value = "@alder.md What was the revenue of Alder in 2024?"
+        await pilot.press("enter")
+        await settle(pilot)
+
+        # The view of the structure: only passages of the document that was named, and Enter opens the sentence.
+        await pilot.press("s")
+        await settle(pilot)
+        view = app.screen.query_one(ChunkView)
+        assert {citation.evidence.quote for citation in view.use.citations} == {SENTENCE}
+        assert app.screen.query_one("#passages", OptionList).option_count == 1
+        await pilot.press("enter")
+        await settle(pilot)
+        quoted = app.screen.query_one("#quoted", Static).content
+        assert isinstance(quoted, Content)
+        assert SENTENCE in quoted.plain
+        await pilot.press("escape")
+
+        # What the model received, as it went out.
+        await pilot.press("m")
+        await settle(pilot)
+        assert isinstance(app.screen, CallsDialog)
+        await pilot.press("y")
+        assert SENTENCE in app.clipboard
+        await pilot.press("escape")
+
+        await pilot.press("e", "enter")
+        await settle(pilot)
+        [written] = [path for path in tmp_path.iterdir() if path.is_file()]
+        assert SENTENCE in written.read_text("utf-8")
+
+        # All five: the chunk's answer is there, and what fails says so; Enter shows a marked answer.
+        await pilot.press("c")
+        await settle(pilot)
+        assert isinstance(app.screen, CompareScreen)
+        rows = [[str(cell) for cell in app.screen.query_one(DataTable).get_row_at(n)] for n in range(5)]
+        assert rows[4][1:3] == ["chunk", "yes"]
+        assert any("The model has gone." in row[-1] for row in rows)
+        await pilot.press("end", "ctrl+end", "enter")
+        await settle(pilot)
+        assert "412 million EUR" in app.screen.query_one(AnswerText).text
+
+        # The override is recorded, and taken back.
+        await pilot.press("3")
+        await settle(pilot)
+        await pilot.press("u")
+        await settle(pilot)
+        with CorpusStore.open(tmp_path / "corpus" / "corpus.sqlite") as store:
+            assert list(store.preferences()) == []

@@ -9,11 +9,15 @@ def run(corpus: Path) -> None:
     """Show the terminal UI for the corpus folder until the user quits.
 
     This is the entry point ``structrag.ui`` by which the command line starts the UI.
+
+    Raises:
+        ConfigError: The settings name an action or a theme that there is not.
     """
     from structrag.tui.app import StructRAGApp
     from structrag.tui.corpus import open_corpus
+    from structrag.tui.settings_in_force import read_appearance
 
-    app = StructRAGApp(corpus, open_corpus)
+    app = StructRAGApp(corpus, open_corpus, appearance=read_appearance(corpus))
     try:
         app.run()
     finally:

@@ -1,17 +1,60 @@
-"""The terminal application: it owns the corpus and shows one screen."""
+"""The terminal application: it owns the corpus and shows four screens, one at a time."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from textual.app import App
-from textual.binding import Binding, BindingType
+from textual import on, work
+from textual.app import App, ComposeResult
+from textual.binding import BindingType
+from textual.command import Provider
+from textual.reactive import reactive
+from textual.screen import Screen
+from textual.widget import Widget
 
-from structrag.tui.corpus import CorpusOpener, OpenCorpus, demo_folders
+from structrag.errors import StructRAGError
+from structrag.tui.corpus import CorpusOpener, ModelOpener, OpenCorpus, demo_folders, open_corpus_with
 from structrag.tui.dialogs import HelpDialog
+from structrag.tui.keys import action
+from structrag.tui.messages import Asking
+from structrag.tui.requests import (
+    AnswerReopened,
+    AskingWanted,
+    CorpusReopened,
+    DocumentsChanged,
+    QuestionRepeated,
+    RouterReplaced,
+    ScopeWanted,
+    SettingsInForce,
+    SettingsRead,
+)
+from structrag.tui.routers import Routers, installed_routers
 from structrag.tui.screen import QuestionScreen
+from structrag.tui.settings_in_force import Appearance, read_in_force
+from structrag.tui.themes import HIGH_CONTRAST
+from structrag.tui.top_line import TopLine
+
+ASK = "ask"
+_LEAVES_CORPUS_ALONE = ("training", "measuring", "reopening", "search", "versions", "promoting")
+"""Groups of workers that do not use the open corpus, which may therefore be closed."""
+
+
+def _action_commands() -> type[Provider]:
+    from structrag.tui.commands import ActionCommands
+
+    return ActionCommands
+
+
+class AskScreen(QuestionScreen):
+    """The ask screen below the line that names the other screens, the model and the budget."""
+
+    def compose(self) -> ComposeResult:
+        """Lay out the line and what asks and answers."""
+        yield TopLine(ASK)
+        yield from super().compose()
 
 
 class StructRAGApp(App[None]):
@@ -19,18 +62,30 @@ class StructRAGApp(App[None]):
 
     Args:
         corpus: The corpus folder.
-        open_corpus: Opens it; called once, in a worker thread, after the first paint.
+        open_corpus: Opens it; called in a worker thread after the first paint.
         demo: Returns the folders that the demo corpus consists of.
+        open_with: Opens the corpus with a certain chat model.
+        routers: Returns the router versions that this corpus can use.
+        appearance: Theme and keys.
     """
 
     TITLE = "StructRAG"
     CSS_PATH = "app.tcss"
-    # Textual declares this in a way that type checkers do not take for a class variable.
+    # Textual declares these in a way that type checkers do not take for class variables.
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012
+    DEFAULT_MODE = ASK
+    COMMANDS = App.COMMANDS | {_action_commands}
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f1", "help", "Help"),
-        Binding("ctrl+q", "quit", "Quit", priority=True),
+        action("app", "f1", "help", "Help", tooltip="Show what the keys do here"),
+        action("app", "f2", "show('corpus')", "Corpus", show=False, tooltip="Add, search and remove documents"),
+        action("app", "f3", "show('router')", "Router", show=False, tooltip="See, teach and change the router"),
+        action("app", "f4", "show('history')", "History", show=False, tooltip="See earlier questions and answers"),
+        action("app", "f5", "choose_model", "Model", show=False, tooltip="Choose the model that answers"),
+        action("app", "ctrl+o", "jump", "Jump", show=False, priority=True, tooltip="Go anywhere by one letter"),
+        action("app", "ctrl+q", "quit", "Quit", priority=True),
     ]
+
+    in_force: reactive[SettingsInForce] = reactive(SettingsInForce(), init=False)
 
     def __init__(
         self,
@@ -38,16 +93,176 @@ class StructRAGApp(App[None]):
         open_corpus: CorpusOpener,
         *,
         demo: Callable[[], Sequence[Path]] = demo_folders,
+        open_with: ModelOpener = open_corpus_with,
+        routers: Callable[[Path], Routers] = installed_routers,
+        appearance: Appearance | None = None,
     ) -> None:
         super().__init__()
         self._folder = corpus
         self._open_corpus = open_corpus
+        self._open_with = open_with
+        self._routers = routers
         self._demo = demo
+        self._appearance = appearance or Appearance()
+        self._model: str | None = None
         self._corpus: OpenCorpus | None = None
+        self._opening = threading.Lock()
+        self._ask = AskScreen(corpus.name, self._open_once, demo)
+        for name, make in (
+            (ASK, lambda: self._ask),
+            ("corpus", self._corpus_screen),
+            ("router", self._router_screen),
+            ("history", self._history_screen),
+        ):
+            self.add_mode(name, make)
 
-    def get_default_screen(self) -> QuestionScreen:
-        """Show the one screen from the first paint on."""
-        return QuestionScreen(self._folder.name, self._open_once, self._demo)
+    def on_mount(self) -> None:
+        """Put theme and keys in force."""
+        self.register_theme(HIGH_CONTRAST)
+        if self._appearance.theme:
+            self.theme = self._appearance.theme
+        if self._appearance.keys:
+            self.set_keymap(dict(self._appearance.keys))
+
+    # The screens; those that are not there at the first paint are imported when they are first wanted.
+
+    def _corpus_screen(self) -> Screen[None]:
+        from structrag.tui.corpus_screen import CorpusScreen
+
+        return CorpusScreen(self._open_once, self._demo)
+
+    def _router_screen(self) -> Screen[None]:
+        from structrag.tui.router_screen import RouterScreen
+
+        return RouterScreen(self._open_once, lambda: self._routers(self._folder))
+
+    def _history_screen(self) -> Screen[None]:
+        from structrag.tui.history_screen import HistoryScreen
+
+        return HistoryScreen(self._open_once)
+
+    def action_show(self, name: str) -> None:
+        """Show a screen, or go back to asking from it."""
+        self.switch_mode(ASK if self.current_mode == name else name)
+
+    @on(AskingWanted)
+    def _go_back_to_asking(self) -> None:
+        self.switch_mode(ASK)
+
+    @on(AnswerReopened)
+    def _show_answer_again(self, message: AnswerReopened) -> None:
+        self.switch_mode(ASK)
+        self._ask.reopen(message.answer)
+
+    @on(QuestionRepeated)
+    def _ask_again(self, message: QuestionRepeated) -> None:
+        self.switch_mode(ASK)
+        self._ask.inquiry.ask(Asking(message.question, scope=message.scope))
+
+    @on(ScopeWanted)
+    def _ask_over(self, message: ScopeWanted) -> None:
+        self.switch_mode(ASK)
+        self._ask.scope_to(message.ids)
+        self._ask.action_type_question()
+
+    @on(DocumentsChanged)
+    def _tell_documents(self, message: DocumentsChanged) -> None:
+        self._ask.take_documents(message.documents)
+
+    # Help and jumping
+
+    def action_help(self) -> None:
+        """Show the keys."""
+        if isinstance(self.screen, QuestionScreen):
+            self.push_screen(HelpDialog())
+            return
+        from structrag.tui.key_help import KeyHelp, meanings
+
+        self.push_screen(KeyHelp(self.current_mode.title(), meanings(self.screen)))
+
+    def action_jump(self) -> None:
+        """Show a letter on everything that can have the focus."""
+        from structrag.tui.jump import JumpOverlay, jump_targets
+
+        screen = self.screen
+        if isinstance(screen, JumpOverlay):
+            screen.dismiss(None)
+            return
+
+        def jump(widget: Widget | None) -> None:
+            if widget is not None:
+                screen.set_focus(widget)
+
+        self.push_screen(JumpOverlay(jump_targets(screen)), jump)
+
+    # The corpus, and the model that answers
+
+    def _open_once(self) -> OpenCorpus:
+        # Runs in worker threads, of several screens. The corpus is kept here at once, not by a message, so that
+        # it is closed also if the user quits before the message would have arrived.
+        with self._opening:
+            if self._corpus is None:
+                self._corpus = self._opened()
+            return self._corpus
+
+    def _opened(self) -> OpenCorpus:
+        corpus = self._open_with(self._folder, self._model) if self._model else self._open_corpus(self._folder)
+        try:
+            self.post_message(SettingsRead(read_in_force(self._folder, self._model)))
+        except StructRAGError:
+            # A corpus that opens has no wrong settings; one that a caller opened with others keeps them to itself.
+            self.post_message(SettingsRead(SettingsInForce(self._model or "")))
+        return corpus
+
+    @on(SettingsRead)
+    def _show_settings(self, message: SettingsRead) -> None:
+        self.in_force = message.in_force
+
+    def action_choose_model(self) -> None:
+        """Ask which model shall answer from now on."""
+        from structrag.tui.model_picker import ModelPicker
+
+        self.push_screen(ModelPicker(self.in_force.model), self._use_model)
+
+    @on(RouterReplaced)
+    def _use_router(self, message: RouterReplaced) -> None:
+        told = f"The router {message.version} is in use now."
+        if self._is_corpus_busy():
+            self.notify(f"The router {message.version} is in use when the corpus is opened again.", markup=False)
+        else:
+            self._reopen(self._model, told)
+
+    def _use_model(self, model: str | None) -> None:
+        if model and self._is_corpus_busy():
+            self.notify("Something is under way. Try again when it is done.", severity="warning", markup=False)
+        elif model:
+            self._reopen(model, f"{model} answers from now on.")
+
+    def _is_corpus_busy(self) -> bool:
+        return any(worker.is_running and worker.group not in _LEAVES_CORPUS_ALONE for worker in self.workers)
+
+    @work(thread=True, exclusive=True, group="reopening")
+    def _reopen(self, model: str | None, told: str) -> None:
+        with self._opening:
+            before, self._model = self._model, model
+            if self._corpus is not None:
+                self._corpus.close()
+                self._corpus = None
+            try:
+                self._corpus = self._opened()
+            except StructRAGError as error:
+                # The next use opens it as it was before.
+                self._model = before
+                self.post_message(CorpusReopened(told, error))
+                return
+        self.post_message(CorpusReopened(told))
+
+    @on(CorpusReopened)
+    def _tell_reopened(self, message: CorpusReopened) -> None:
+        if message.error is None:
+            self.notify(message.told, markup=False)
+        else:
+            self.notify(str(message.error), severity="error", markup=False, timeout=15)
 
     def close_corpus(self) -> None:
         """Release the corpus. Call it when `run` has returned: then no worker thread is left that uses it."""
@@ -57,16 +272,6 @@ class StructRAGApp(App[None]):
 
     async def action_quit(self) -> None:
         """Quit. A call to the model cannot be broken off, so say what the shell prompt is waiting for."""
-        is_busy = any(worker.is_running for worker in self.workers)
-        self.exit(message="Waiting for the model call that is under way." if is_busy else None)
-
-    def action_help(self) -> None:
-        """Show the keys."""
-        self.push_screen(HelpDialog())
-
-    def _open_once(self) -> OpenCorpus:
-        # Runs in a worker thread. The corpus is kept here at once, not by a message, so that it is
-        # closed also if the user quits before the message would have arrived.
-        if self._corpus is None:
-            self._corpus = self._open_corpus(self._folder)
-        return self._corpus
+        groups = {worker.group for worker in self.workers if worker.is_running}
+        waiting = "Waiting for the model call that is under way." if groups else None
+        self.exit(message="Waiting for the training to end its step." if "training" in groups else waiting)

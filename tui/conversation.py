@@ -2,90 +2,65 @@
 
 from __future__ import annotations
 
-import time
+from dataclasses import dataclass
 from typing import ClassVar
 
-from markdown_it import MarkdownIt
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
-from textual.widgets import Input, Markdown, Static
+from textual.message import Message
+from textual.widgets import Static
 
-from structrag.cli.text import clean, one_line
+from structrag.cli.text import clean
 from structrag.errors import StructRAGError
-from structrag.types import Answer
+from structrag.tui.answer_text import AnswerText
+from structrag.tui.question_input import QuestionBox, QuestionInput
+from structrag.tui.route_card import is_chosen_by_hand
+from structrag.tui.status import Status
+from structrag.tui.views.view import label
+from structrag.types import Answer, Citation, StructureType
 
 NOT_GROUNDED = "No verified evidence supports this answer."
+_TRY_OTHERS = "1 to 5 ask again by another structure, c compares all five."
+
+_QUESTION_SHOWN = 600
+_SCOPE_SHOWN = 3
+_ERROR_SHOWN = 4000
 
 
-class QuestionInput(Input):
-    """Where the question is typed."""
+class Reading(VerticalScroll):
+    """Where the answer is read."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "submit", "Ask")]
+    HELP = "The answer. n and p go from citation to citation, Enter shows what the marked one quotes."
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "open_citation", "Source", show=False)]
 
-
-class Status(Static):
-    """One line on what is going on, with the seconds it has taken so far while something is."""
-
-    def __init__(self) -> None:
-        super().__init__(id="status", markup=False)
-        self._text = ""
-        self._started: float | None = None
-
-    def on_mount(self) -> None:
-        """Start the clock that keeps the seconds up to date; it rests while nothing is going on."""
-        self._clock = self.set_interval(1, self._show, pause=True)
-
-    def say(self, text: str) -> None:
-        """Show this line; the seconds run on if they do."""
-        self._text = text
-        self._show()
-
-    def start(self, text: str) -> None:
-        """Show this line and count the seconds from now."""
-        self._started = time.monotonic()
-        self._clock.reset()
-        self._clock.resume()
-        self.say(text)
-
-    def finish(self, text: str) -> None:
-        """Show this line and stop counting."""
-        self._started = None
-        self._clock.pause()
-        self.say(text)
-
-    def _show(self) -> None:
-        seconds = int(time.monotonic() - self._started) if self._started is not None else 0
-        self.update(f"{self._text} · {seconds} s" if seconds else self._text)
-
-
-class AnswerText(Markdown):
-    """The answer as it reads: no Markdown in it is interpreted, and no link in it can be followed."""
-
-    def __init__(self) -> None:
-        super().__init__(id="answer", parser_factory=_literal_parser, open_links=False)
-
-    async def show(self, text: str) -> None:
-        """Show the text, each of its lines on a line of its own."""
-        await self.update(clean(text).replace("\n", "  \n"))
-
-
-def _literal_parser() -> MarkdownIt:
-    """Return a parser that knows paragraphs and hard line breaks, and takes all else literally."""
-    return MarkdownIt("zero").enable("newline")
+    def action_open_citation(self) -> None:
+        """Show what the marked citation quotes."""
+        answer = self.query_one(AnswerText)
+        if answer.current is not None:
+            answer.post_message(AnswerText.CitationFollowed(answer.current))
 
 
 class Conversation(Vertical):
     """Question, status and answer. What it shows in place of an answer, it shows as a notice."""
 
+    @dataclass
+    class CitationChosen(Message):
+        """The user followed this citation of the answer."""
+
+        citation: Citation
+
     def __init__(self) -> None:
         super().__init__(id="conversation")
+        self._citations: dict[int, Citation] = {}
 
     def compose(self) -> ComposeResult:
         """Lay out question, status and answer."""
-        yield QuestionInput(placeholder="Ask a question about the documents", id="question")
+        yield QuestionBox()
+        yield Static(id="scope", markup=False)
         yield Status()
-        with VerticalScroll(id="reading"):
+        with Reading(id="reading"):
             yield Static(id="asked", markup=False)
             yield AnswerText()
             yield Static(id="notice", markup=False)
@@ -96,38 +71,94 @@ class Conversation(Vertical):
         return self.query_one(QuestionInput)
 
     @property
+    def box(self) -> QuestionBox:
+        """The input and the documents that it offers."""
+        return self.query_one(QuestionBox)
+
+    @property
     def status(self) -> Status:
         """The status line."""
         return self.query_one(Status)
 
-    def show_question(self, question: str) -> None:
-        """Show which question is being answered; what was shown of an earlier one goes."""
+    def show_scope(self, names: tuple[str, ...]) -> None:
+        """Say over which documents the next questions are asked; over all where none is named."""
+        scope = self.query_one("#scope", Static)
+        scope.update(f"Asked over {_listed(names)}" if names else "")
+        scope.display = bool(names)
+
+    def show_question(self, question: str, over: tuple[str, ...] = (), standalone: str = "") -> None:
+        """Show which question is being answered; what was shown of another one goes.
+
+        Args:
+            question: As it was asked.
+            over: Names of the documents that it is asked over; none for all.
+            standalone: How it was understood, where it referred to earlier ones.
+        """
+        lines = [label(question, _QUESTION_SHOWN)]
+        lines += [f"understood as: {label(standalone, _QUESTION_SHOWN)}"] if standalone else []
+        lines += [f"over {_listed(over)}"] if over else []
         asked = self.query_one("#asked", Static)
-        asked.update(one_line(question))
+        asked.update("\n".join(lines))
         asked.display = True
         self._show_notice("")
         self.query_one(AnswerText).display = False
 
-    async def show_answer(self, answer: Answer) -> None:
-        """Show the answer, and whether evidence supports it."""
-        self.show_question(answer.question)
+    def show_answer(self, answer: Answer, over: tuple[str, ...] = ()) -> None:
+        """Show the answer, whether evidence supports it, and whether its route was in doubt."""
+        self.show_question(answer.question, over, answer.standalone)
+        self._citations = {citation.number: citation for citation in answer.citations}
         text = self.query_one(AnswerText)
-        await text.show(answer.text)
+        text.show(answer.text, self._citations)
         text.display = True
-        self._show_notice("" if answer.grounded else NOT_GROUNDED, kind="warning")
-        self.query_one("#reading", VerticalScroll).scroll_home(animate=False)
+        self._show_notice("\n".join(doubts(answer)), kind="warning")
+        self.query_one(Reading).scroll_home(animate=False)
+
+    def mark_citation(self, step: int) -> Citation | None:
+        """Mark the next citation of the answer, or the previous one; return it."""
+        number = self.query_one(AnswerText).mark_next(step)
+        return None if number is None else self._citations[number]
 
     def show_error(self, error: StructRAGError) -> None:
         """Show what went wrong and what to do about it."""
         hint = f"\n\n{error.hint}" if error.hint else ""
-        self._show_notice(clean(error.message + hint), kind="error")
+        self._show_notice(clean((error.message + hint)[:_ERROR_SHOWN]), kind="error")
 
     def show_invitation(self, text: str) -> None:
         """Show what the user can do when there is nothing else to show."""
         self._show_notice(text, kind="invitation")
+
+    @on(AnswerText.CitationFollowed)
+    def _follow(self, message: AnswerText.CitationFollowed) -> None:
+        message.stop()
+        self.post_message(self.CitationChosen(self._citations[message.number]))
 
     def _show_notice(self, text: str, *, kind: str = "") -> None:
         notice = self.query_one("#notice", Static)
         notice.update(text)
         notice.set_classes(kind)
         notice.display = bool(text)
+
+
+def doubts(answer: Answer) -> list[str]:
+    """Return what speaks against relying on an answer, and what can be done about it."""
+    lines = [] if answer.grounded else [NOT_GROUNDED]
+    route = answer.route
+    if route.unsure and not is_chosen_by_hand(route):
+        shares = route.probabilities
+        lines.append(
+            f"The router was unsure: {route.structure} ({shares[route.structure]:.0%}) "
+            f"or {route.runner_up} ({shares[route.runner_up]:.0%})."
+        )
+    if answer.structure_type is not route.structure and not is_chosen_by_hand(route):
+        lines.append(f"The {route.structure} gave no answer, so it is by way of the {_name(answer.structure_type)}.")
+    return [*lines, _TRY_OTHERS] if lines else []
+
+
+def _name(structure: StructureType) -> str:
+    return "passages" if structure is StructureType.CHUNK else str(structure)
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    shown = ", ".join(label(name, 40) for name in names[:_SCOPE_SHOWN])
+    left = len(names) - _SCOPE_SHOWN
+    return f"{shown} and {left:,} more" if left > 0 else shown

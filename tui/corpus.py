@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from structrag.events import EventListener, ignore_event
-from structrag.types import AddReport, Answer, SourceDocument, StructureType
+from structrag.types import AddReport, Answer, Route, SourceDocument, Structure, StructureType
+from structrag.usage import ModelCall
+
+if TYPE_CHECKING:
+    from structrag.router.occlusion import MovingWord
+    from structrag.router.preferences import PreferencePair
+    from structrag.structures.edits import Edit
 
 
 class OpenCorpus(Protocol):
@@ -21,22 +27,67 @@ class OpenCorpus(Protocol):
         """Return earlier answers as `Answer.to_dict` wrote them, newest first."""
         ...
 
+    def answer(self, answer_id: str) -> Mapping[str, Any]:
+        """Return one earlier answer as `Answer.to_dict` wrote it."""
+        ...
+
     def ask(
         self,
         question: str,
         *,
         structure: StructureType | None = None,
+        scope: Sequence[str] | None = None,
+        after: Sequence[Answer | str] = (),
         listener: EventListener = ignore_event,
     ) -> Answer:
-        """Answer the question, by way of ``structure`` where given."""
+        """Answer the question, by way of ``structure`` and over the documents of ``scope`` where given.
+
+        It may refer to the answers ``after`` which it is asked.
+        """
+        ...
+
+    def moving_words(self, route: Route, *, documents: Sequence[str] | None = None) -> Sequence[MovingWord]:
+        """Return the words that moved a route, the strongest first; none if the router cannot tell."""
+        ...
+
+    def calls(self, answer: Answer | str) -> Sequence[ModelCall]:
+        """Return every call of the model that led to an answer, or to a kept one by its id, in order."""
         ...
 
     def prefer(self, answer: Answer, structure: StructureType) -> int:
-        """Record that ``structure`` would have been the right one for the answer's question."""
+        """Record that ``structure`` would have been the right one for the answer's question; return the number."""
+        ...
+
+    def undo_preference(self, preference_id: int) -> None:
+        """Take the preference of that number back."""
+        ...
+
+    def preferences(self) -> Mapping[int, PreferencePair]:
+        """Return the preferences that were not taken back, by number, oldest first."""
+        ...
+
+    def export(self, answer: Answer | str, format_: str | None = None) -> bytes:
+        """Return the structure of an answer, or of a kept answer by its id, as a file's content."""
+        ...
+
+    def edit(self, edit: Edit) -> int:
+        """Keep a person's edit of a structure; return its number."""
+        ...
+
+    def undo_edit(self, edit_id: int) -> None:
+        """Take the edit of that number back."""
+        ...
+
+    def structure(self, answer: Answer | str) -> Structure | None:
+        """Return the structure of an answer with all edits that count now."""
         ...
 
     def add(self, paths: Sequence[str | Path], *, listener: EventListener = ignore_event) -> AddReport:
         """Add files and folders."""
+        ...
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """Remove documents with all that was built from them; their files stay."""
         ...
 
     def close(self) -> None:
@@ -45,6 +96,7 @@ class OpenCorpus(Protocol):
 
 
 CorpusOpener = Callable[[Path], OpenCorpus]
+ModelOpener = Callable[[Path, str], OpenCorpus]
 
 
 def open_corpus(folder: Path) -> OpenCorpus:
@@ -52,6 +104,13 @@ def open_corpus(folder: Path) -> OpenCorpus:
     from structrag import StructRAG
 
     return StructRAG.open(folder)
+
+
+def open_corpus_with(folder: Path, model: str) -> OpenCorpus:
+    """Open the corpus in that folder with this chat model in place of the configured one."""
+    from structrag import StructRAG
+
+    return StructRAG.open(folder, settings={"models.chat": model})
 
 
 def demo_folders() -> list[Path]:

@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
+from textual.dom import DOMNode
+from textual.screen import ModalScreen, Screen
+from textual.widget import Widget
 from textual.widgets import Static
 
 from structrag.cli.text import one_line
 from structrag.tui.excerpt import Excerpt
+from structrag.tui.key_help import meanings
 
-_KEYS = (
-    ("Enter", "ask, or open the marked entry of a list"),
-    ("/", "type a question"),
-    ("Escape", "stop the question under way, else leave the question"),
-    ("1 2 3 4 5", "ask again by table, graph, algorithm, catalogue, chunk"),
-    ("", "and keep that as your preference, for the router to learn"),
-    ("r", "show the route"),
-    ("y", "copy the answer"),
-    ("d", "load the demo corpus, while there are no documents"),
-    ("Tab", "go from pane to pane"),
-    ("Ctrl+P", "all commands, and themes for light and dark terminals"),
-    ("Ctrl+Q", "quit"),
-)
-_HELP = "\n".join(f"{key:<11}{meaning}" for key, meaning in _KEYS)
 _COPYING = (
     "Drag to select text and Ctrl+C to copy it; or hold Shift (on macOS Option) while dragging "
     "to select it as in any other terminal program."
 )
+_KEY_WIDTH = 12
 
 
 class Dialog(ModalScreen[None]):
@@ -69,6 +60,7 @@ class SourceDialog(Dialog):
 
     def on_mount(self) -> None:
         """Bring the quoted lines into view."""
+        super().on_mount()
         quoted = self.query_one("#quoted")
         quoted.display = bool(self._source.quote)
         for context in self.query(".context").results(Static):
@@ -83,14 +75,40 @@ def _quoted_lines(source: Excerpt) -> Content:
 
 
 class HelpDialog(Dialog):
-    """The keys."""
+    """What the focused widget is for, and what the keys do here and now."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("f1", "dismiss", "Close", show=False)]
 
     def compose(self) -> ComposeResult:
-        """Lay out the keys."""
+        """Lay out the help of the widget that had the focus, and the keys."""
+        below = self.app.screen_stack[-2]
         with Vertical(id="dialog"):
-            yield Static("Keys", id="heading", markup=False)
+            yield Static("Help", id="heading", markup=False)
             with VerticalScroll(id="source"):
-                yield Static(_HELP, markup=False)
+                yield Static(purpose(below), markup=False, id="purpose")
                 yield Static(_COPYING, markup=False, id="copying")
+                yield Static(Content("\n").join(_keys(below)))
+
+
+def purpose(screen: Screen[object]) -> str:
+    """Return what the focused widget, or the nearest around it that says so, is for."""
+    focused: Widget | None = screen.focused
+    around: list[DOMNode] = list(focused.ancestors_with_self) if focused else [screen]
+    return next((node.HELP for node in around if isinstance(node, Widget) and _is_told(node)), None) or (
+        "Tab goes from part to part of the screen."
+    )
+
+
+def _is_told(node: Widget) -> bool:
+    return bool(node.HELP)
+
+
+def _keys(screen: Screen[object]) -> Iterator[Content]:
+    for meaning in meanings(screen):
+        told = meaning.tooltip or meaning.title
+        yield Content.assemble((f"{meaning.keys:<{_KEY_WIDTH}} ", "bold"), told)
+    for key, told in (
+        ("Tab", "Go from part to part"),
+        ("Ctrl+P", "All commands, and themes for light and dark terminals"),
+    ):
+        yield Content.assemble((f"{key:<{_KEY_WIDTH}} ", "bold"), told)

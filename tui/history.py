@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from structrag.types import Answer, Citation, Evidence, Route, Span, StructureType, TraceStep
+from structrag.errors import StoreError
+from structrag.types import Answer, Citation, Evidence, Route, Span, Structure, StructureType, TraceStep
 from structrag.usage import Usage
 
 
-def recall(record: Mapping[str, Any]) -> Answer:
-    """Return the answer that `Answer.to_dict` wrote, but for its structure, which is not read back."""
+def recall(record: Mapping[str, Any], *, with_structure: bool = True) -> Answer:
+    """Return the answer that `Answer.to_dict` wrote.
+
+    Args:
+        record: What was written, perhaps by an older version.
+        with_structure: Whether to read back what was built, which takes longer; the answer has no structure else.
+    """
+    scope = record.get("scope")
     return Answer(
         id=record["id"],
         question=record["question"],
@@ -19,11 +26,27 @@ def recall(record: Mapping[str, Any]) -> Answer:
         grounded=record["grounded"],
         route=_recall_route(record["route"]),
         structure_type=StructureType(record["structure"]),
-        structure=None,
+        structure=_recall_structure(record.get("built")) if with_structure else None,
         citations=tuple(_recall_citation(citation) for citation in record["citations"]),
         usage=Usage(**record["usage"]),
         trace=tuple(TraceStep(step["name"], step["detail"]) for step in record["trace"]),
+        scope=None if scope is None else tuple(scope),
+        standalone=record.get("standalone", ""),
+        unedited=_recall_structure(record.get("unedited")) if with_structure else None,
     )
+
+
+def _recall_structure(built: Mapping[str, Any] | None) -> Structure | None:
+    """Return what was built; ``None`` where nothing was, or where it is damaged, as the answer stands without it."""
+    if not built:
+        return None
+    # Reading structures back loads the libraries they are made with.
+    from structrag.structures.serialization import structure_from_dict
+
+    try:
+        return structure_from_dict(built)
+    except StoreError:
+        return None
 
 
 def _recall_route(record: Mapping[str, Any]) -> Route:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from textual.message import Message
 
 from structrag.errors import StructRAGError
 from structrag.events import Event
-from structrag.types import Answer, SourceDocument, StructureType
+from structrag.types import Answer, SourceDocument, Structure, StructureType
+
+if TYPE_CHECKING:
+    from structrag.router.occlusion import MovingWord
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,11 +23,15 @@ class Asking:
     Attributes:
         structure: The structure that the user wants; the router chooses where it is ``None``.
         instead_of: The answer that the user overrides with ``structure``.
+        scope: Ids of the documents to ask over; ``None`` for all.
+        after: Earlier answers, oldest first, that the question may refer to.
     """
 
     question: str
     structure: StructureType | None = None
     instead_of: Answer | None = None
+    scope: tuple[str, ...] | None = None
+    after: tuple[Answer, ...] = ()
 
 
 @dataclass
@@ -65,10 +74,50 @@ class QuestionProgressed(Message):
 
 @dataclass
 class PreferenceRecorded(Message):
-    """The user's override was kept as a preference."""
+    """The user's override was kept as a preference, under this number."""
 
     answer: Answer
     preferred: StructureType
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Undoable:
+    """Something that the user did and can take back: a preference or an edit, by its number.
+
+    Attributes:
+        told: What it was, in words.
+    """
+
+    number: int
+    told: str
+    is_edit: bool = False
+
+
+@dataclass
+class StructureRead(Message):
+    """The structure of an answer of an earlier session was read; ``None`` where nothing was built."""
+
+    answer: Answer
+    structure: Structure | None
+
+
+@dataclass
+class StructureEdited(Message):
+    """An edit was kept; ``structure`` is that of the answer with all edits that count."""
+
+    answer: Answer
+    structure: Structure | None
+    done: Undoable
+
+
+@dataclass
+class Undone(Message):
+    """Something was taken back; after an edit ``structure`` is that of the answer without it."""
+
+    undone: Undoable
+    answer: Answer | None = None
+    structure: Structure | None = None
 
 
 @dataclass
@@ -84,4 +133,20 @@ class QuestionFailed(Message):
     """The question could not be answered."""
 
     asking: Asking
+    error: StructRAGError
+
+
+@dataclass
+class MovingWordsFound(Message):
+    """It is known which words moved the route of an answer; ``reason`` says why it is not, where it is not."""
+
+    answer: Answer
+    words: Sequence[MovingWord]
+    reason: str = ""
+
+
+@dataclass
+class ActionFailed(Message):
+    """Something that the user wanted beside asking could not be done."""
+
     error: StructRAGError

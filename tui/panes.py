@@ -12,6 +12,7 @@ from textual.widgets import Tab, Tabs
 from structrag.tui.conversation import Conversation
 from structrag.tui.details import Details
 from structrag.tui.library import Library
+from structrag.tui.views.pane import StructurePane
 
 
 class Place(StrEnum):
@@ -29,7 +30,8 @@ _FOCUS = {
     Place.DOCUMENTS: "#documents",
     Place.ANSWER: "#reading",
     Place.ROUTE: "#route-scroll",
-    Place.STRUCTURE: "#structure-scroll",
+    # Where there is no structure to go to.
+    Place.STRUCTURE: "#details ContentTabs",
     Place.EVIDENCE: "#citations",
     Place.USAGE: "#usage-scroll",
 }
@@ -60,7 +62,11 @@ class Panes(Vertical):
         with tabs.prevent(Tabs.TabActivated):
             tabs.active = f"see-{place}"
         self._arrange(place)
-        self.screen.set_focus(self.query_one(_FOCUS[place]))
+        if place is Place.STRUCTURE and self.query_one(StructurePane).view is not None:
+            # A tab that has just come to the front can take the focus only once it is laid out.
+            self.call_after_refresh(self.query_one(StructurePane).focus_content)
+        else:
+            self.screen.set_focus(self.query_one(_FOCUS[place]))
 
     def keep_focus_in_view(self) -> None:
         """Make the pane that has the focus the one that a narrow terminal shows."""

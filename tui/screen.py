@@ -1,72 +1,49 @@
-"""The one screen: documents and history, question and answer, and how the answer came about.
+"""The ask screen: documents and history, question and answer, and how the answer came about.
 
-The screen sends questions to worker threads and shows what they report; the panes know nothing of each other.
+The screen opens the corpus and knows the keys; what is asked in its panes is the `Inquiry`'s.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from enum import StrEnum
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.reactive import reactive
+from textual.binding import BindingType
 from textual.screen import Screen
 from textual.widgets import Footer, Input
-from textual.worker import Worker, get_current_worker
+from textual.worker import get_current_worker
 
 from structrag.cli.narration import describe
 from structrag.cli.text import clean, one_line
-from structrag.errors import StructRAGError
-from structrag.events import DocumentAdded, Event, EventListener, RouteChosen, StepTaken, StructureBuilt
-from structrag.tui.conversation import Conversation, QuestionInput
+from structrag.events import DocumentAdded
+from structrag.tui import jobs
+from structrag.tui.calls import CallsDialog
+from structrag.tui.compare import CompareScreen, Comparison
+from structrag.tui.conversation import Conversation
 from structrag.tui.corpus import OpenCorpus
 from structrag.tui.details import Details
 from structrag.tui.dialogs import SourceDialog
 from structrag.tui.excerpt import excerpt, opening
-from structrag.tui.history import recall
+from structrag.tui.export_dialog import ExportDialog
+from structrag.tui.inquiry import Inquiry
+from structrag.tui.keys import action
 from structrag.tui.library import Library
-from structrag.tui.messages import (
-    AddingProgressed,
-    Asking,
-    CorpusFailed,
-    CorpusOpened,
-    DocumentsAdded,
-    PreferenceRecorded,
-    QuestionAnswered,
-    QuestionFailed,
-    QuestionProgressed,
-)
-from structrag.tui.panes import Panes, Place
-from structrag.types import Answer, SourceDocument, StructureType
+from structrag.tui.mentions import resolve
+from structrag.tui.messages import AddingProgressed, Asking, CorpusFailed, CorpusOpened, DocumentsAdded
+from structrag.tui.panes import Place
+from structrag.tui.state import State
+from structrag.tui.views.view import EditWanted, SourceWanted
+from structrag.types import Answer, Evidence, SourceDocument, StructureType
+
+if TYPE_CHECKING:
+    from structrag.structures.edits import Edit
 
 EMPTY_CORPUS = (
-    "There are no documents yet.\n\n"
-    "Press d to load the demo corpus, or quit and add your own:\n\n    structrag add PATH"
+    "There are no documents yet.\n\nPress d to load the demo corpus, or F2 to add your own files and folders."
 )
-
-
-class State(StrEnum):
-    """What the screen is busy with, or how the last thing ended."""
-
-    OPENING = "opening"
-    EMPTY = "empty"
-    ADDING = "adding"
-    READY = "ready"
-    ASKING = "asking"
-    ANSWERED = "answered"
-    CANCELLED = "cancelled"
-    FAILED = "failed"
-
-
-class WorkCancelled(BaseException):
-    """Unwinds the pipeline of cancelled work.
-
-    Like `asyncio.CancelledError` it is no `Exception`, so that nothing on its way takes it for a fault.
-    """
 
 
 class QuestionScreen(Screen[None]):
@@ -80,19 +57,27 @@ class QuestionScreen(Screen[None]):
 
     AUTO_FOCUS = "#question"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "type_question", "Ask", key_display="/"),
+        action("ask", "slash", "type_question", "Ask", key_display="/"),
         *(
-            Binding(str(number), f"ask_again('{structure}')", f"Ask again by {structure}", show=False)
+            action("ask", str(number), f"ask_again('{structure}')", f"Ask again by {structure}", show=False)
             for number, structure in enumerate(StructureType, start=1)
         ),
-        Binding("r", "show_route", "Route 1-5", tooltip="Show the route; 1 to 5 ask again by that structure"),
-        Binding("y", "copy_answer", "Copy"),
-        Binding("d", "load_demo", "Load demo"),
-        Binding("escape", "cancel", "Cancel"),
-        Binding("escape", "leave_question", "Leave the question", show=False),
+        action("ask", "r", "show_route", "Route 1-5", tooltip="Show the route; 1 to 5 ask again by that structure"),
+        action("ask", "c", "compare", "Compare", tooltip="Ask by all five structures and compare the answers"),
+        action("ask", "m", "show_calls", "Model", tooltip="Show exactly what the model received and replied"),
+        action("ask", "s", "show_structure", "Show the structure", show=False),
+        action("ask", "n,right_square_bracket", "mark_citation(1)", "Next citation", show=False),
+        action("ask", "p,left_square_bracket", "mark_citation(-1)", "Previous citation", show=False),
+        action("ask", "y", "copy_answer", "Copy the answer", show=False),
+        action("ask", "e", "export", "Write the structure to a file", show=False),
+        action("ask", "u", "undo", "Take the last preference or edit back", show=False),
+        action("ask", "x", "start_anew", "Let the next question refer to none before", show=False),
+        action("ask", "z", "zoom", "Give the right pane all the room, or give it back", show=False),
+        action("ask", "w", "ask_over_all", "Ask over all documents again", show=False),
+        action("ask", "d", "load_demo", "Load demo"),
+        action("ask", "escape", "cancel", "Cancel"),
+        action("ask", "escape", "leave_question", "Leave the question", show=False),
     ]
-
-    state: reactive[State] = reactive(State.OPENING, init=False, bindings=True)
 
     def __init__(self, name: str, open_corpus: Callable[[], OpenCorpus], demo: Callable[[], Sequence[Path]]) -> None:
         super().__init__()
@@ -100,13 +85,12 @@ class QuestionScreen(Screen[None]):
         self._open_corpus = open_corpus
         self._demo = demo
         self._documents: dict[str, SourceDocument] = {}
-        self._question = ""
-        self._answer: Answer | None = None
-        self._under_way: Asking | None = None
+        self._scope: tuple[str, ...] | None = None
+        self._waiting = ""
 
     def compose(self) -> ComposeResult:
         """Lay out the panes and the footer."""
-        yield Panes()
+        yield Inquiry(self._open_corpus)
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
@@ -115,98 +99,109 @@ class QuestionScreen(Screen[None]):
 
     def on_resize(self) -> None:
         """Show the pane that is in use when the terminal gets narrow."""
-        self.panes.keep_focus_in_view()
+        self.inquiry.panes.keep_focus_in_view()
 
     @property
-    def panes(self) -> Panes:
-        """All three panes."""
-        return self.query_one(Panes)
+    def inquiry(self) -> Inquiry:
+        """The panes, with the question and the answer in them."""
+        return self.query_one(Inquiry)
 
     @property
     def conversation(self) -> Conversation:
         """The centre pane."""
-        return self.query_one(Conversation)
+        return self.inquiry.conversation
 
     @property
-    def library(self) -> Library:
-        """The left pane."""
-        return self.query_one(Library)
+    def state(self) -> State:
+        """What the screen is busy with, or how the last thing ended."""
+        return self.inquiry.state
 
-    @property
-    def details(self) -> Details:
-        """The right pane."""
-        return self.query_one(Details)
+    # What other screens and the application may want of this one
+
+    def take_documents(self, documents: Sequence[SourceDocument]) -> None:
+        """Take note of what the corpus holds now."""
+        self._documents = {document.id: document for document in documents}
+        self.inquiry.documents = self._documents
+        self.inquiry.library.show_documents(documents)
+        self.conversation.box.know(self._documents)
+        self.scope_to([each for each in self._scope or () if each in self._documents])
+        question = self.conversation.question
+        # A disabled input gives up the focus, so that `d` is a key and not a letter.
+        question.disabled = not documents
+        if self.inquiry.under_way is not None or (documents and self.inquiry.answer is not None):
+            return
+        if documents:
+            self.inquiry.state = State.READY
+            self.conversation.status.finish(f"{self._corpus_name} is open")
+            self.conversation.show_invitation("")
+            question.focus()
+        else:
+            self.inquiry.state = State.EMPTY
+            self._waiting = ""
+            self.conversation.status.finish(f"{self._corpus_name} is empty")
+            self.conversation.show_invitation(EMPTY_CORPUS)
+
+    def ask_text(self, text: str) -> None:
+        """Ask what was typed; documents named by ``@`` are what it is asked over."""
+        scoped = resolve(text, self._documents)
+        if scoped.question:
+            scope = scoped.scope or self._scope
+            self.inquiry.ask(Asking(scoped.question, scope=scope, after=self.inquiry.thread))
+        else:
+            self.notify("The documents are named; now type what you want to know.", markup=False)
+
+    def reopen(self, answer: Answer) -> None:
+        """Show an earlier answer."""
+        if self.inquiry.under_way is not None:
+            self.notify("A question is under way; Escape cancels it.", severity="warning", markup=False)
+            return
+        self.inquiry.panes.see(Place.ANSWER)
+        self.inquiry.show_answer(answer, "An earlier answer")
+
+    def scope_to(self, ids: Sequence[str]) -> None:
+        """Ask the next questions over these documents; over all where there is none."""
+        self._scope = tuple(ids) or None
+        self.conversation.show_scope(tuple(self._documents[each].title or each for each in ids))
+        self.refresh_bindings()
 
     # Opening the corpus and adding to it
 
     def _start_opening(self) -> None:
-        self.state = State.OPENING
+        self.inquiry.state = State.OPENING
         self.conversation.status.start(f"Opening {self._corpus_name}")
         self._open()
 
     @work(thread=True, exclusive=True, group="corpus")
     def _open(self) -> None:
-        try:
-            corpus = self._open_corpus()
-            documents = tuple(corpus.documents())
-            answers = tuple(recall(record) for record in corpus.answers())
-        except StructRAGError as error:
-            self.post_message(CorpusFailed(error))
-        else:
-            self.post_message(CorpusOpened(documents, answers))
+        jobs.open_and_read(self._open_corpus, self.post_message)
 
     @on(CorpusOpened)
     def _welcome(self, message: CorpusOpened) -> None:
-        self.library.show_answers(message.answers)
-        self._take_documents(message.documents)
-        waiting = self._under_way
-        if waiting is not None and message.documents:
-            self._begin(waiting)
-
-    def _take_documents(self, documents: Sequence[SourceDocument]) -> None:
-        self._documents = {document.id: document for document in documents}
-        self.library.show_documents(documents)
-        question = self.conversation.question
-        # A disabled input gives up the focus, so that `d` is a key and not a letter.
-        question.disabled = not documents
-        if documents:
-            self.state = State.READY
-            self.conversation.status.finish(f"{self._corpus_name} is open")
-            self.conversation.show_invitation("")
-            question.focus()
-        else:
-            self.state = State.EMPTY
-            self._under_way = None
-            self.conversation.status.finish(f"{self._corpus_name} is empty")
-            self.conversation.show_invitation(EMPTY_CORPUS)
+        self.inquiry.library.show_answers(message.answers)
+        self.take_documents(message.documents)
+        waiting, self._waiting = self._waiting, ""
+        if waiting:
+            self.ask_text(waiting)
 
     @on(CorpusFailed)
     def _show_corpus_error(self, message: CorpusFailed) -> None:
         # Adding can be tried again with `d`, opening by asking again.
         adding_failed = self.state is State.ADDING
-        self.state = State.EMPTY if adding_failed else State.FAILED
-        self._under_way = None
+        self.inquiry.state = State.EMPTY if adding_failed else State.FAILED
+        self._waiting = ""
         self.conversation.status.finish("The demo was not loaded" if adding_failed else "Not opened")
         self.conversation.show_error(message.error)
 
     def action_load_demo(self) -> None:
         """Add the demo corpus."""
-        self.state = State.ADDING
+        self.inquiry.state = State.ADDING
         self.conversation.show_invitation("")
         self.conversation.status.start("Loading the demo corpus")
         self._add_demo()
 
     @work(thread=True, exclusive=True, group="corpus")
     def _add_demo(self) -> None:
-        listener = _until_cancelled(get_current_worker(), lambda e: self.post_message(AddingProgressed(e)))
-        try:
-            corpus = self._open_corpus()
-            report = corpus.add(self._demo(), listener=listener)
-            self.post_message(DocumentsAdded(tuple(corpus.documents()), len(report.failed)))
-        except WorkCancelled:
-            return
-        except StructRAGError as error:
-            self.post_message(CorpusFailed(error))
+        jobs.add_folders(self._open_corpus, self._demo, get_current_worker(), self.post_message)
 
     @on(AddingProgressed)
     def _show_adding(self, message: AddingProgressed) -> None:
@@ -216,7 +211,7 @@ class QuestionScreen(Screen[None]):
 
     @on(DocumentsAdded)
     def _show_added(self, message: DocumentsAdded) -> None:
-        self._take_documents(message.documents)
+        self.take_documents(message.documents)
         if message.failed:
             self.notify(f"Documents that could not be read: {message.failed}.", severity="warning", markup=False)
 
@@ -227,12 +222,11 @@ class QuestionScreen(Screen[None]):
         question = event.value.strip()
         if not question:
             return
-        asking = Asking(question)
         if self._documents:
-            self._begin(asking)
+            self.ask_text(question)
             return
         # Without documents the input is enabled only as long as the corpus is not open.
-        self._under_way = asking
+        self._waiting = question
         if self.state is State.FAILED:
             self._start_opening()
         self.conversation.show_question(question)
@@ -241,157 +235,149 @@ class QuestionScreen(Screen[None]):
 
     def action_ask_again(self, structure: str) -> None:
         """Ask the last question by way of another structure, and keep that as the user's preference."""
-        wanted = StructureType(structure)
-        if self._answer is not None and self._answer.structure_type is wanted:
-            self.notify(f"This answer is by way of the {wanted} already.", markup=False)
-            return
-        self._begin(Asking(self._question, wanted, instead_of=self._answer))
-
-    def _begin(self, asking: Asking) -> None:
-        self._under_way = asking
-        self._question = asking.question
-        self._answer = None
-        self.state = State.ASKING
-        # Off the input, so that the digits and letters are keys.
-        self.panes.see(Place.ANSWER)
-        self.details.clear()
-        self.conversation.show_question(asking.question)
-        self.conversation.status.start("Asking" + (f" by {asking.structure}" if asking.structure else ""))
-        self._ask(asking)
-
-    @work(thread=True, exclusive=True, group="question")
-    def _ask(self, asking: Asking) -> None:
-        listener = _until_cancelled(get_current_worker(), lambda e: self.post_message(QuestionProgressed(asking, e)))
-        try:
-            corpus = self._open_corpus()
-            if asking.instead_of is not None and asking.structure is not None:
-                corpus.prefer(asking.instead_of, asking.structure)
-                self.post_message(PreferenceRecorded(asking.instead_of, asking.structure))
-            answer = corpus.ask(asking.question, structure=asking.structure, listener=listener)
-            self.post_message(QuestionAnswered(asking, answer))
-        except WorkCancelled:
-            return
-        except StructRAGError as error:
-            self.post_message(QuestionFailed(asking, error))
+        self.inquiry.ask_again(StructureType(structure))
 
     def action_cancel(self) -> None:
-        """Stop the question under way; what may still come of it is dropped."""
-        self._under_way = None
-        if self.state is State.OPENING:
+        """Stop the question under way."""
+        if self._waiting:
+            self._waiting = ""
             self.conversation.status.say(f"Opening {self._corpus_name}")
             self.refresh_bindings()
+        else:
+            self.inquiry.cancel()
+
+    def action_ask_over_all(self) -> None:
+        """Ask the next questions over all documents again."""
+        self.scope_to(())
+
+    def action_undo(self) -> None:
+        """Take the last preference or edit back."""
+        self.inquiry.undo()
+
+    def action_start_anew(self) -> None:
+        """Let the next question refer to none before it."""
+        self.inquiry.start_anew()
+        self.notify("The next question stands alone.", markup=False)
+
+    @on(EditWanted)
+    def _edit(self, message: EditWanted) -> None:
+        if self.inquiry.answer is None:
+            self.notify("This can be edited once the question is answered.", severity="warning", markup=False)
             return
-        self.workers.cancel_group(self, "question")
-        self.state = State.CANCELLED
-        self.conversation.status.finish("Cancelled")
 
-    @on(QuestionProgressed)
-    def _show_progress(self, message: QuestionProgressed) -> None:
-        if message.asking is not self._under_way:
+        # Here, as it knows what edits there are: the first paint does not wait for that.
+        from structrag.tui.edit_dialog import EditDialog
+
+        def proceed(edit: Edit | None) -> None:
+            if edit is not None:
+                self.inquiry.edit(edit)
+
+        self.app.push_screen(EditDialog(message.editable), proceed)
+
+    def action_compare(self) -> None:
+        """Ask the question by way of all structures and show the answers side by side."""
+        inquiry = self.inquiry
+        screen = CompareScreen(self._open_corpus, inquiry.question, inquiry.scope, inquiry.answer)
+        self.app.push_screen(screen, self._take_comparison)
+
+    def _take_comparison(self, comparison: Comparison | None) -> None:
+        if comparison is None:
             return
-        self.conversation.status.say(describe(message.event))
-        match message.event:
-            case RouteChosen(route, chosen):
-                self.details.show_route(route, chosen)
-            case StructureBuilt(structure):
-                self.details.show_structure(structure)
-            case StepTaken(step):
-                self.details.add_step(step)
-
-    @on(PreferenceRecorded)
-    def _show_preference(self, message: PreferenceRecorded) -> None:
-        rejected = message.answer.structure_type
-        self.notify(f"Kept as your preference: {message.preferred}, not {rejected}.", markup=False)
-
-    @on(QuestionAnswered)
-    async def _take_answer(self, message: QuestionAnswered) -> None:
-        if message.asking is not self._under_way:
-            return
-        self._under_way = None
-        self.library.add_answer(message.answer)
-        seconds = message.answer.usage.seconds
-        await self._show_answer(message.answer, f"Answered by {message.answer.structure_type} in {seconds:.1f} s")
-
-    @on(QuestionFailed)
-    def _show_failure(self, message: QuestionFailed) -> None:
-        if message.asking is not self._under_way:
-            return
-        self._under_way = None
-        self.state = State.FAILED
-        self.conversation.status.finish("Failed")
-        self.conversation.show_error(message.error)
-
-    async def _show_answer(self, answer: Answer, status: str) -> None:
-        self._answer, self._question = answer, answer.question
-        self.conversation.status.finish(status)
-        await self.conversation.show_answer(answer)
-        self.details.show_answer(answer)
-        self.state = State.ANSWERED
+        for answer in comparison.new:
+            self.inquiry.library.add_answer(answer)
+        if comparison.chosen is not None:
+            self.inquiry.show_answer(comparison.chosen, f"By {comparison.chosen.structure_type}, as compared")
 
     # Looking around
 
     @on(Library.AnswerChosen)
-    async def _show_earlier_answer(self, message: Library.AnswerChosen) -> None:
-        if self._under_way is not None:
-            self.notify("A question is under way; Escape cancels it.", severity="warning", markup=False)
-            return
-        self.panes.see(Place.ANSWER)
-        await self._show_answer(message.answer, "An earlier answer")
+    def _show_earlier_answer(self, message: Library.AnswerChosen) -> None:
+        self.reopen(message.answer)
 
     @on(Library.DocumentChosen)
     def _show_document(self, message: Library.DocumentChosen) -> None:
         self.app.push_screen(SourceDialog(message.document.title, opening(message.document)))
 
     @on(Details.CitationChosen)
-    def _show_source(self, message: Details.CitationChosen) -> None:
+    @on(Conversation.CitationChosen)
+    def _show_citation(self, message: Details.CitationChosen | Conversation.CitationChosen) -> None:
         citation = message.citation
-        document = self._documents.get(citation.evidence.span.document_id)
-        title = ", ".join(part for part in (citation.title, citation.locator) if part)
-        self.app.push_screen(SourceDialog(title, excerpt(citation.evidence, document)))
+        self._open_source(citation.evidence, citation.title, citation.locator)
+
+    @on(SourceWanted)
+    def _show_item(self, message: SourceWanted) -> None:
+        span = message.evidence.span
+        document = self._documents.get(span.document_id)
+        title, locator = (document.title, document.locate(span.start)) if document else (span.document_id, "")
+        self._open_source(message.evidence, title, locator)
+
+    def _open_source(self, evidence: Evidence, title: str, locator: str) -> None:
+        place = ", ".join(part for part in (title, locator) if part)
+        self.app.push_screen(SourceDialog(place, excerpt(evidence, self._documents.get(evidence.span.document_id))))
 
     def action_type_question(self) -> None:
         """Go to the question."""
-        self.panes.see(Place.ANSWER)
+        self.inquiry.panes.see(Place.ANSWER)
         self.set_focus(self.conversation.question)
 
     def action_leave_question(self) -> None:
         """Leave the question, so that letters and digits are keys."""
-        self.panes.see(Place.ANSWER)
+        self.inquiry.panes.see(Place.ANSWER)
 
     def action_show_route(self) -> None:
         """Bring the route to the front."""
-        self.panes.see(Place.ROUTE)
+        self.inquiry.panes.see(Place.ROUTE)
+
+    def action_show_structure(self) -> None:
+        """Bring the structure to the front."""
+        self.inquiry.panes.see(Place.STRUCTURE)
+
+    def action_mark_citation(self, step: int) -> None:
+        """Mark another citation of the answer."""
+        self.inquiry.mark_citation(step)
+
+    def action_show_calls(self) -> None:
+        """Show what the model received."""
+        self.app.push_screen(CallsDialog(self._open_corpus, self.inquiry.calls, self.inquiry.answer))
+
+    def action_export(self) -> None:
+        """Write the structure of the answer to a file."""
+        if self.inquiry.answer is not None:
+            self.app.push_screen(ExportDialog(self._open_corpus, self.inquiry.answer))
+
+    def action_zoom(self) -> None:
+        """Give the right pane all the room, or give it back."""
+        self.toggle_class("-zoomed")
 
     def action_copy_answer(self) -> None:
         """Copy the answer's text."""
-        if self._answer is not None:
-            self.app.copy_to_clipboard(clean(self._answer.text))
+        if self.inquiry.answer is not None:
+            self.app.copy_to_clipboard(clean(self.inquiry.answer.text))
             self.notify("Copied the answer.", markup=False)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Say which keys mean something now; the footer shows only those."""
-        is_typing = isinstance(self.focused, QuestionInput)
+        if not self.is_mounted:
+            return True
+        inquiry = self.inquiry
+        is_typing = isinstance(self.focused, Input)
+        has_answer = not is_typing and inquiry.answer is not None
         is_possible = {
             "type_question": not is_typing and bool(self._documents),
-            "ask_again": not is_typing and bool(self._question),
-            "show_route": not is_typing and bool(self._question),
-            "copy_answer": not is_typing and self._answer is not None,
+            "ask_again": not is_typing and bool(inquiry.question),
+            "show_route": not is_typing and bool(inquiry.question),
+            "show_structure": not is_typing and bool(inquiry.question),
+            "compare": not is_typing and bool(inquiry.question) and inquiry.under_way is None,
+            "show_calls": not is_typing and (bool(inquiry.calls) or inquiry.answer is not None),
+            "mark_citation": has_answer,
+            "copy_answer": has_answer,
+            "export": has_answer,
+            "undo": not is_typing and inquiry.can_undo,
+            "start_anew": not is_typing and bool(inquiry.thread),
+            "zoom": not is_typing,
+            "ask_over_all": not is_typing and self._scope is not None,
             "load_demo": self.state is State.EMPTY,
-            "cancel": self._under_way is not None,
+            "cancel": inquiry.under_way is not None or bool(self._waiting),
             "leave_question": is_typing,
         }
         return is_possible.get(action, True)
-
-
-def _until_cancelled(worker: Worker[Any], tell: Callable[[Event], object]) -> EventListener:
-    """Return a listener that ends the work at its next event once its worker is cancelled.
-
-    Python cannot stop a thread from outside, and a cancelled question should not keep the model busy.
-    """
-
-    def listen(event: Event) -> None:
-        if worker.is_cancelled:
-            raise WorkCancelled
-        tell(event)
-
-    return listen

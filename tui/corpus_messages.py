@@ -1,0 +1,51 @@
+"""What worker threads tell the corpus screen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from textual.message import Message
+
+from structrag.errors import StructRAGError
+from structrag.tui.shelf import Match
+from structrag.types import SourceDocument
+
+
+@dataclass
+class Listed(Message):
+    """These documents are in the corpus."""
+
+    documents: tuple[SourceDocument, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FilesFound:
+    """These files are about to be read, each with the id that it may get."""
+
+    files: list[tuple[Path, str]]
+
+
+@dataclass
+class ReadingEnded(Message):
+    """Adding came to its end, was stopped, or failed; ``documents`` are ``None`` if the corpus cannot be read."""
+
+    documents: tuple[SourceDocument, ...] | None
+    was_stopped: bool = False
+    error: StructRAGError | None = None
+
+
+@dataclass
+class Searched(Message):
+    """These documents, by id, have what was searched for."""
+
+    wanted: str
+    matches: Mapping[str, Match]
+
+
+@dataclass
+class ListingFailed(Message):
+    """The corpus could not be opened, or a document not be removed."""
+
+    error: StructRAGError

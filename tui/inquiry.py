@@ -1,0 +1,275 @@
+"""The question under way and the answer that is shown: asked in a worker thread, shown as it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.reactive import reactive
+from textual.worker import get_current_worker
+
+from structrag.cli.narration import describe
+from structrag.events import ModelCalled, RouteChosen, StepTaken, StructureBuilt
+from structrag.tui import jobs
+from structrag.tui.conversation import Conversation
+from structrag.tui.details import Details
+from structrag.tui.library import Library
+from structrag.tui.messages import (
+    ActionFailed,
+    Asking,
+    MovingWordsFound,
+    PreferenceRecorded,
+    QuestionAnswered,
+    QuestionFailed,
+    QuestionProgressed,
+    StructureEdited,
+    StructureRead,
+    Undoable,
+    Undone,
+)
+from structrag.tui.panes import Panes, Place
+from structrag.tui.route_card import is_chosen_by_hand
+from structrag.tui.state import State
+from structrag.tui.views.view import Use, label
+from structrag.types import Answer, SourceDocument, Structure, StructureType
+from structrag.usage import ModelCall
+
+if TYPE_CHECKING:
+    from structrag.structures.edits import Edit
+
+_REMEMBERED = 3
+"""Answers that a question may refer to."""
+
+
+class Inquiry(Vertical):
+    """The panes of the ask screen, and what is asked in them.
+
+    Args:
+        opener: Returns the open corpus; called in worker threads only.
+    """
+
+    state: reactive[State] = reactive(State.OPENING, init=False, bindings=True)
+
+    def __init__(self, opener: jobs.Opener) -> None:
+        super().__init__(id="inquiry")
+        self._opener = opener
+        self.documents: Mapping[str, SourceDocument] = {}
+        self.question = ""
+        self.answer: Answer | None = None
+        self.under_way: Asking | None = None
+        self.calls: list[ModelCall] = []
+        """The calls of the model for the answer that is shown or under way; empty for one of an earlier session."""
+        self._scope: tuple[str, ...] | None = None
+        self._thread: list[Answer] = []
+        self._done: list[Undoable] = []
+
+    def compose(self) -> ComposeResult:
+        """Lay out the panes."""
+        yield Panes()
+
+    @property
+    def panes(self) -> Panes:
+        """All three panes."""
+        return self.query_one(Panes)
+
+    @property
+    def conversation(self) -> Conversation:
+        """The centre pane."""
+        return self.query_one(Conversation)
+
+    @property
+    def library(self) -> Library:
+        """The left pane."""
+        return self.query_one(Library)
+
+    @property
+    def details(self) -> Details:
+        """The right pane."""
+        return self.query_one(Details)
+
+    @property
+    def scope(self) -> tuple[str, ...] | None:
+        """What the question that is shown was asked over; ``None`` for all documents."""
+        return self._scope
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether a preference or an edit of this session can be taken back."""
+        return bool(self._done)
+
+    @property
+    def thread(self) -> tuple[Answer, ...]:
+        """The answers that the next question may refer to, oldest first."""
+        return tuple(self._thread)
+
+    def start_anew(self) -> None:
+        """Let the next question refer to none before it."""
+        self._thread.clear()
+        self.refresh_bindings()
+
+    def ask(self, asking: Asking) -> None:
+        """Ask a question; one that is under way is given up."""
+        self.under_way = asking
+        self.question, self._scope = asking.question, asking.scope
+        self.answer = None
+        self.calls = []
+        self.state = State.ASKING
+        # Off the input, so that the digits and letters are keys.
+        self.panes.see(Place.ANSWER)
+        self.details.clear()
+        self.conversation.show_question(asking.question, self._titles(asking.scope))
+        self.conversation.status.start("Asking" + (f" by {asking.structure}" if asking.structure else ""))
+        self._ask(asking)
+
+    def ask_again(self, structure: StructureType) -> None:
+        """Ask the same question by way of another structure, and keep that as the user's preference."""
+        if self.answer is not None and self.answer.structure_type is structure:
+            self.notify(f"This answer is by way of the {structure} already.", markup=False)
+            return
+        # The same question refers to the same answers as before, and not to its own.
+        after = tuple(answer for answer in self._thread if answer is not self.answer)
+        self.ask(Asking(self.question, structure, instead_of=self.answer, scope=self._scope, after=after))
+
+    def cancel(self) -> None:
+        """Stop the question under way; what has come of it stays, what may still come is dropped."""
+        self.under_way = None
+        self.workers.cancel_group(self, "question")
+        self.state = State.CANCELLED
+        self.conversation.status.finish("Cancelled")
+
+    def show_answer(self, answer: Answer, status: str, calls: Sequence[ModelCall] = ()) -> None:
+        """Show an answer with all that led to it, and find the words that moved its route."""
+        self.answer, self.question, self._scope = answer, answer.question, answer.scope
+        self.calls = list(calls)
+        self.conversation.status.finish(status)
+        self.conversation.show_answer(answer, self._titles(answer.scope))
+        self.details.show_answer(answer)
+        self.state = State.ANSWERED
+        if answer.structure is None:
+            self._read_structure(answer)
+        if not is_chosen_by_hand(answer.route):
+            self._find_words(answer)
+
+    def mark_citation(self, step: int) -> None:
+        """Go to the next citation of the answer, or to the previous one."""
+        citation = self.conversation.mark_citation(step)
+        if citation is not None:
+            self.details.mark_citation(citation)
+
+    def edit(self, edit: Edit) -> None:
+        """Keep an edit of the structure that is shown."""
+        if self.answer is not None:
+            self._edit(self.answer, edit)
+
+    def undo(self) -> None:
+        """Take the last preference or edit of this session back."""
+        if self._done:
+            self._undo(self._done.pop(), self.answer)
+            self.refresh_bindings()
+
+    # The descriptions keep Textual from describing a worker by what it is given: a large structure takes a second.
+
+    @work(thread=True, exclusive=True, group="question", description="asks a question")
+    def _ask(self, asking: Asking) -> None:
+        jobs.ask(self._opener, asking, get_current_worker(), self.post_message)
+
+    @work(thread=True, exclusive=True, group="words", description="finds the words that moved the route")
+    def _find_words(self, answer: Answer) -> None:
+        jobs.find_moving_words(self._opener, answer, self.post_message)
+
+    @work(thread=True, exclusive=True, group="structure", description="reads a structure")
+    def _read_structure(self, answer: Answer) -> None:
+        jobs.read_structure(self._opener, answer, self.post_message)
+
+    @work(thread=True, group="changes", description="keeps an edit")
+    def _edit(self, answer: Answer, edit: Edit) -> None:
+        jobs.edit_structure(self._opener, answer, edit, self.post_message)
+
+    @work(thread=True, group="changes", description="takes something back")
+    def _undo(self, undoable: Undoable, answer: Answer | None) -> None:
+        jobs.undo(self._opener, undoable, answer, self.post_message)
+
+    @on(QuestionProgressed)
+    def _show_progress(self, message: QuestionProgressed) -> None:
+        if message.asking is not self.under_way:
+            return
+        match message.event:
+            case ModelCalled(call):
+                self.calls.append(call)
+                self.conversation.status.count(call)
+                return
+            case RouteChosen(route, chosen):
+                self.details.show_route(route, chosen)
+            case StructureBuilt(structure):
+                self.details.show_structure(structure)
+            case StepTaken(step):
+                self.details.add_step(step)
+        self.conversation.status.say(describe(message.event))
+
+    @on(QuestionAnswered)
+    def _take_answer(self, message: QuestionAnswered) -> None:
+        if message.asking is not self.under_way:
+            return
+        self.under_way = None
+        self.library.add_answer(message.answer)
+        if message.asking.instead_of in self._thread:
+            self._thread.remove(message.asking.instead_of)
+        self._thread = [*self._thread, message.answer][-_REMEMBERED:]
+        seconds = message.answer.usage.seconds
+        by = f"Answered by {message.answer.structure_type} in {seconds:.1f} s"
+        self.show_answer(message.answer, by, tuple(self.calls))
+
+    @on(QuestionFailed)
+    def _show_failure(self, message: QuestionFailed) -> None:
+        if message.asking is not self.under_way:
+            return
+        self.under_way = None
+        self.state = State.FAILED
+        self.conversation.status.finish("Failed")
+        self.conversation.show_error(message.error)
+
+    @on(MovingWordsFound)
+    def _show_words(self, message: MovingWordsFound) -> None:
+        if message.answer is self.answer:
+            self.details.show_words(message.words, message.reason)
+
+    @on(PreferenceRecorded)
+    def _show_preference(self, message: PreferenceRecorded) -> None:
+        rejected = message.answer.structure_type
+        self._done.append(Undoable(message.number, f"your preference for {message.preferred}"))
+        self.refresh_bindings()
+        self.notify(f"Kept as your preference: {message.preferred}, not {rejected}. u undoes it.", markup=False)
+
+    @on(StructureRead)
+    def _take_structure(self, message: StructureRead) -> None:
+        self._show_structure(message.answer, message.structure)
+
+    @on(StructureEdited)
+    def _show_edited(self, message: StructureEdited) -> None:
+        self._done.append(message.done)
+        self.refresh_bindings()
+        self._show_structure(message.answer, message.structure)
+        told = label(message.done.told)
+        self.notify(f"Kept: {told}. It counts from the next question on; u undoes it.", markup=False)
+
+    @on(Undone)
+    def _show_undone(self, message: Undone) -> None:
+        if message.answer is not None:
+            self._show_structure(message.answer, message.structure)
+        self.notify(f"Taken back: {label(message.undone.told)}.", markup=False)
+
+    def _show_structure(self, answer: Answer, structure: Structure | None) -> None:
+        if answer is self.answer:
+            self.details.structure.show_answer(structure, Use(answer.trace, answer.citations))
+
+    @on(ActionFailed)
+    def _show_action_failed(self, message: ActionFailed) -> None:
+        hint = f" {message.error.hint}" if message.error.hint else ""
+        self.notify(message.error.message + hint, severity="error", markup=False)
+
+    def _titles(self, scope: Sequence[str] | None) -> tuple[str, ...]:
+        documents = ((each, self.documents.get(each)) for each in scope or ())
+        return tuple(document.title or each if document else each for each, document in documents)
