@@ -105,9 +105,11 @@ class TableBuilder:
     def _figures(self, request: BuildRequest, session: Session) -> TableSet | None:
         """Return the single figures that a question names, with the calculation; ``None`` where it needs a table."""
         calculation = plan_calculation(request.question, session)
-        table = look_up(calculation, request.documents, session) if calculation else None
-        if calculation is None or table is None:
+        if calculation is None:
             return None
+        table = look_up(request.question, calculation, request.documents, session)
+        if table is None:
+            raise BuildError("None of the documents states one of the figures that the question names.")
         return replace(_table_set([table], request.documents), query=calculation.query)
 
     def _fits(self, request: BuildRequest, near: Sequence[RankedTable], session: Session) -> bool:

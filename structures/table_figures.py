@@ -17,8 +17,8 @@ from structrag.session import Session
 from structrag.structures.prompt_files import load_examples, load_prompt
 from structrag.structures.table_columns import commonest_unit
 from structrag.structures.table_excerpts import nearest_passages
-from structrag.structures.table_set import Cell, Column, ColumnType, Row, Table
-from structrag.structures.table_units import PLAIN
+from structrag.structures.table_set import EMPTY_CELL, Cell, Column, ColumnType, Row, Table
+from structrag.structures.table_units import PLAIN, Unit
 from structrag.structures.table_values import Quantity
 from structrag.structures.table_verification import Checked, check, words
 from structrag.types import Evidence, SourceDocument, Span
@@ -98,7 +98,9 @@ def _choice(tree: ast.expr, figures: dict[str, str]) -> str:
     for keyword in tree.keywords:
         figures[str(keyword.arg).replace("_", " ")] = _wanted(keyword.value)
     direction = _CHOICES[tree.func.id]
-    return f"SELECT figure, amount FROM {NAME} WHERE amount IS NOT NULL ORDER BY amount {direction} LIMIT 1"
+    # Where one is not known, nobody knows which is the largest.
+    missing = f"(SELECT COUNT(*) FROM {NAME} WHERE amount IS NULL)"
+    return f"SELECT figure, amount FROM {NAME} WHERE {missing} = 0 ORDER BY amount {direction} LIMIT 1"
 
 
 def _sql(tree: ast.expr, figures: dict[str, str]) -> str:
@@ -130,8 +132,10 @@ def _wanted(tree: ast.expr) -> str:
     raise ValueError("no figure")
 
 
-def look_up(calculation: Calculation, documents: Sequence[SourceDocument], session: Session) -> Table | None:
-    """Return the table of the figures, or ``None`` if one of them is not stated anywhere.
+def look_up(
+    question: str, calculation: Calculation, documents: Sequence[SourceDocument], session: Session
+) -> Table | None:
+    """Return the table of the figures, empty cells for those that are stated nowhere; ``None`` where none is.
 
     Raises:
         ModelError: The model does not answer. A reply in the wrong form only loses its own figure.
@@ -139,23 +143,21 @@ def look_up(calculation: Calculation, documents: Sequence[SourceDocument], sessi
     by_id = {document.id: document for document in documents}
     offered = [nearest_passages(documents, wanted, session.embedder, _READ) for wanted in calculation.figures.values()]
     prompts = [
-        _figure_prompt(wanted, [text for text, _ in items])
+        _figure_prompt(question, wanted, [text for text, _ in items])
         for wanted, items in zip(calculation.figures.values(), offered, strict=True)
     ]
     replies = session.chat.reply_many(prompts, session.meter)
-    found: list[tuple[str, Checked]] = []
+    found: list[tuple[str, Checked | None]] = []
     for name, wanted, items, reply in zip(
         calculation.figures, calculation.figures.values(), offered, replies, strict=True
     ):
         checked = None if isinstance(reply, ModelOutputError) else _checked(wanted, reply.data, items, by_id)
         session.note("figure", f"{wanted}: {checked.copied if checked else 'not stated'}")
-        if checked is None:
-            return None
         found.append((name, checked))
-    return _table(found)
+    return _table(found) if any(checked for _, checked in found) else None
 
 
-def _figure_prompt(wanted: str, texts: Sequence[str]) -> Prompt:
+def _figure_prompt(question: str, wanted: str, texts: Sequence[str]) -> Prompt:
     items = "\n".join(f"[{number}] {' '.join(text.split())}" for number, text in enumerate(texts, 1))
     schema = {
         "type": "object",
@@ -166,7 +168,8 @@ def _figure_prompt(wanted: str, texts: Sequence[str]) -> Prompt:
         "required": ["item", "figure"],
         "additionalProperties": False,
     }
-    return Prompt("table.figure", load_prompt("table_figure"), f"{items}\n\nFigure: {wanted}", schema, _FIGURE_TOKENS)
+    user = f"{items}\n\nQuestion: {question}\nFigure: {wanted}"
+    return Prompt("table.figure", load_prompt("table_figure"), user, schema, _FIGURE_TOKENS)
 
 
 def _checked(
@@ -182,15 +185,19 @@ def _checked(
     return checked if isinstance(checked.value, Quantity) else None
 
 
-def _table(found: Sequence[tuple[str, Checked]]) -> Table:
-    quantities = [checked.value for _, checked in found if isinstance(checked.value, Quantity)]
+def _table(found: Sequence[tuple[str, Checked | None]]) -> Table:
+    quantities = [checked.value for _, checked in found if checked and isinstance(checked.value, Quantity)]
     unit = commonest_unit([quantity.unit for quantity in quantities]) or PLAIN
     columns = (Column("figure", "figure"), Column("amount", "amount", ColumnType.NUMBER, unit.label))
-    rows = []
-    for (name, checked), quantity in zip(found, quantities, strict=True):
-        amount = quantity.in_unit(unit)
-        span = checked.evidence.span
-        # A value that does not convert to the others' unit supports nothing.
-        evidence = Evidence(span, checked.evidence.quote, verified=amount is not None)
-        rows.append(Row(span.document_id, (Cell(name, name, checked.evidence), Cell(checked.copied, amount, evidence))))
+    rows = [_row(name, checked, unit) for name, checked in found]
     return Table(NAME, "Figures that the question names", columns, tuple(rows), "figure")
+
+
+def _row(name: str, checked: Checked | None, unit: Unit) -> Row:
+    if checked is None:
+        return Row("", (Cell(name, name), EMPTY_CELL))
+    amount = checked.value.in_unit(unit) if isinstance(checked.value, Quantity) else None
+    span = checked.evidence.span
+    # A value that does not convert to the others' unit supports nothing.
+    evidence = Evidence(span, checked.evidence.quote, verified=amount is not None)
+    return Row(span.document_id, (Cell(name, name, checked.evidence), Cell(checked.copied, amount, evidence)))

@@ -167,7 +167,7 @@ class TestCatalogue:
             # A name that the title does not hold is not used.
             return {n: "Zoltan Kiss" if "Di" in title else title.split()[-2] for n, title in titles.items()}
 
-        script = {PLAN: 'number(documents("ask for tiles"))', MENTIONS: judge, NAMES: name}
+        script = {PLAN: 'number(documents("people who ask for tiles"))', MENTIONS: judge, NAMES: name}
         session, _ = make_session(script)
         finding = CatalogueReasoner().reason("How many ask for tiles?", catalogue(*self.LETTERS), session)
         assert finding.values == ("3",)

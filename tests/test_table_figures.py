@@ -91,6 +91,16 @@ class TestLookUp:
         assert finding is not None
         assert finding.values == ("north",)
 
+    @pytest.mark.parametrize(
+        "plan",
+        [DIFFERENCE, 'max_of(north=value("length of the north wall"), south=value("length of the south wall"))'],
+    )
+    def test_where_one_figure_is_not_stated_there_is_no_answer(self, ask: Ask, plan: str) -> None:
+        finding, structure, _ = ask(plan, figure_told(r"12 m"), WALLS, FLOORS)
+        assert finding is not None
+        assert not finding.found
+        assert "12 m" in structure.render(), "what was found is shown all the same"
+
     def test_an_invented_figure_is_not_used(self, embedder: SentenceTransformerEmbedder) -> None:
         store = CorpusStore.open(None)
         for document in (WALLS, FLOORS):
@@ -100,7 +110,7 @@ class TestLookUp:
         script = {PLAN: DIFFERENCE, FIGURE: {"item": 1, "figure": "77 m"}, SCHEMA: planned, rows: {"rows": []}}
         chat, _ = scripted(script)
         session = Session(chat, embedder, store)
-        with pytest.raises(BuildError, match="holds a table or figures"):
+        with pytest.raises(BuildError, match="states one of the figures"):
             TableBuilder().build(BuildRequest(QUESTION, (WALLS, FLOORS), ()), session)
         assert any(step.name == "figure" and step.detail.endswith("not stated") for step in session.trace)
 
@@ -123,7 +133,8 @@ class TestCalculation:
             (
                 "min_of(Ann=value('a'), Bo_Lee=value('b'))",
                 ["Ann", "Bo Lee"],
-                "SELECT figure, amount FROM figures WHERE amount IS NOT NULL ORDER BY amount ASC LIMIT 1",
+                "SELECT figure, amount FROM figures WHERE (SELECT COUNT(*) FROM figures WHERE amount IS NULL) = 0 "
+                "ORDER BY amount ASC LIMIT 1",
             ),
         ],
     )

@@ -43,7 +43,8 @@ def _collect(question: str, call: Call | None, catalogue: Catalogue, session: Se
     wanted = call.name if call else ""
     if wanted == "all":
         return [(document.title, document.evidence) for document in catalogue.documents]
-    if call and wanted == "mentions":
+    if call and wanted in ("mentions", "documents"):
+        # What stands there word for word is looked for, not judged: that is exact, and costs nothing.
         named = [thing for thing in call.arguments if isinstance(thing, str)]
         if found := [hit for thing in named for hit in _containing(thing, catalogue)]:
             session.note(

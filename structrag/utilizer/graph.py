@@ -21,6 +21,7 @@ _MOST_FACTS = 6
 _MOST_LISTED = 12
 _MOST_SUBJECTS = 4
 """Things that one link is followed from, where the link before it gave several."""
+_TRIES = 2
 _BRIDGES = 2
 """From how many statements a question that could not be split is followed further."""
 _STATEMENT_CHARACTERS = 240
@@ -73,9 +74,7 @@ class _Walk:
         subjects = self.values(call.arguments[0], many=False)
         if not subjects:
             return NOTHING_FOUND
-        asked = _wording(call, subjects[0])
-        items = _items(asked, self.graph, self.session, limit=_MOST_FACTS)
-        return read(asked, items, self.session, stage="graph")
+        return self._other_than(subjects[0], _wording(call, subjects[0]), confirm=True)
 
     def several(self, call: Call) -> Finding:
         """List what the plan gives, or count it."""
@@ -109,22 +108,31 @@ class _Walk:
         several_inside = many and isinstance(inner, Call) and bool(_PLURAL.match(inner.name))
         answers: dict[str, None] = {}
         for subject in self.values(inner, many=several_inside)[:_MOST_SUBJECTS]:
-            answers |= dict.fromkeys(self._link(_wording(step, subject), many=many))
+            answers |= dict.fromkeys(self._link(subject, _wording(step, subject), many=many))
         return list(answers)
 
-    def _link(self, asked: str, *, many: bool) -> list[str]:
+    def _link(self, subject: str, asked: str, *, many: bool) -> list[str]:
         if many:
             items = _items(asked, self.graph, self.session, limit=_MOST_LISTED)
             found = read_all(asked, items, self.session, stage="graph")
             self.way += [evidence for _, evidence in found]
             return [answer for answer, _ in found]
-        items = _items(asked, self.graph, self.session, limit=_MOST_FACTS)
-        finding = read(asked, items, self.session, stage="graph", confirm=False)
+        finding = self._other_than(subject, asked, confirm=False)
         if not finding.found:
             self.session.note("link", f"nothing answers: {asked}")
             return []
         self.way += finding.evidence
         return [finding.text]
+
+    def _other_than(self, subject: str, asked: str, *, confirm: bool) -> Finding:
+        """Read the answer to a link; what it starts from is none, and what said so is left out then."""
+        items = _items(asked, self.graph, self.session, limit=_MOST_FACTS)
+        for _ in range(_TRIES):
+            finding = read(asked, items, self.session, stage="graph", confirm=confirm)
+            if not finding.found or not self._same(finding.text, subject):
+                return finding
+            items = [item for item in items if item[1] not in finding.evidence]
+        return NOTHING_FOUND
 
     def _same(self, one: str, other: str) -> bool:
         """Whether two names mean the same thing: by the graph's merged names, or by the words of the shorter one."""
