@@ -7,8 +7,9 @@ in it, as names in cells are what an embedder sees least. The tables about as ne
 That is all if the nearest is near enough, or nearly so and the model finds that it holds what is asked, or if no
 document has more than tables. Otherwise, or if the
 nearest is a table of attributes that speaks for less than half of the documents, the figures are thought to stand
-in prose: the model is asked for a schema once, and then for the rows of each document that has prose. The parsed
-tables stay beside the extracted one unless they are far from the question.
+in prose: the model is asked how the answer is computed. A question that names its figures has them looked up one by
+one (see `table_figures`). For any other the model is asked for a schema once, and then for the rows of each document
+that has prose; the parsed tables stay beside the extracted one unless they are far from the question.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from structrag.session import Session
 from structrag.structures.building import BuildRequest
 from structrag.structures.table_excerpts import nearest_documents
 from structrag.structures.table_extraction import extract_table, plan_schema
+from structrag.structures.table_figures import look_up, plan_calculation
 from structrag.structures.table_grids import parse_grids
 from structrag.structures.table_pivot import pivot_attributes
 from structrag.structures.table_set import Table, TableSet
@@ -83,6 +85,8 @@ class TableBuilder:
         prose = [d for d in request.documents if _has_prose(d, [r.table for r in ranked])]
         if not prose or self._fits(request, near, session):
             session.note("parse", f"{len(tables)} of {len(ranked)} parsed tables fit the question.")
+        elif (figures := self._figures(request, session)) is not None:
+            return figures
         else:
             schema = plan_schema(request.question, session)
             wanted = f"{request.question} {schema.describe()}"
@@ -97,6 +101,16 @@ class TableBuilder:
                 hint="Ask with another structure, or widen the scope.",
             )
         return _table_set(tables, request.documents)
+
+    def _figures(self, request: BuildRequest, session: Session) -> TableSet | None:
+        """Return the single figures that a question names, with the calculation; ``None`` where it needs a table."""
+        calculation = plan_calculation(request.question, session)
+        if calculation is None:
+            return None
+        table = look_up(request.question, calculation, request.documents, session)
+        if table is None:
+            raise BuildError("None of the documents states one of the figures that the question names.")
+        return replace(_table_set([table], request.documents), query=calculation.query)
 
     def _fits(self, request: BuildRequest, near: Sequence[RankedTable], session: Session) -> bool:
         """Whether the nearest tables hold what is asked, so that prose need not be read."""

@@ -6,13 +6,12 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 from structrag.errors import ModelOutputError
 from structrag.models.chat import Prompt
 from structrag.session import Session
+from structrag.structures.prompt_files import load_prompt
 from structrag.structures.table_columns import commonest_unit, sql_name, table_name
 from structrag.structures.table_excerpts import excerpt
 from structrag.structures.table_set import EMPTY_CELL, Cell, Column, ColumnType, Row, Table
@@ -92,7 +91,9 @@ def plan_schema(question: str, session: Session) -> TableSchema:
     Raises:
         ModelError: The model does not answer, or not in the form asked for.
     """
-    reply = session.ask(Prompt("table.schema", _prompt("table_schema"), f"Question: {question}", _SCHEMA_REPLY, 200))
+    reply = session.ask(
+        Prompt("table.schema", load_prompt("table_schema"), f"Question: {question}", _SCHEMA_REPLY, 200)
+    )
     entity = str(reply.data["entity"])
     columns = [Column(sql_name(entity), entity)]
     for item in reply.data["columns"]:
@@ -150,7 +151,7 @@ def _replies(
 
 def _cache_key(schema: TableSchema, question: str, model: str) -> str:
     # The question chooses the excerpt, so it belongs to what the rows depend on.
-    identity = [[asdict(c) for c in schema.columns], question, model, _prompt("table_rows")]
+    identity = [[asdict(c) for c in schema.columns], question, model, load_prompt("table_rows")]
     return "table:v2:" + hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
 
@@ -171,7 +172,7 @@ def _rows_prompt(schema: TableSchema, document: SourceDocument, text: str) -> Pr
         "additionalProperties": False,
     }
     user = f"{schema.describe()}\nDocument: {document.title}\n<excerpt>\n{text}\n</excerpt>"
-    return Prompt("table.rows", _prompt("table_rows"), user, reply, _MAX_TOKENS)
+    return Prompt("table.rows", load_prompt("table_rows"), user, reply, _MAX_TOKENS)
 
 
 def _check_rows(question: str, document: SourceDocument, schema: TableSchema, rows: Sequence[Any]) -> list[_Found]:
@@ -234,8 +235,3 @@ def _cell(checked: Checked | None, value: Any) -> Cell:
         # The words are there but mean another unit than the column's, so the cell supports nothing.
         evidence = Evidence(evidence.span, evidence.quote, verified=False)
     return Cell(checked.copied, value, evidence)
-
-
-@cache
-def _prompt(name: str) -> str:
-    return files("structrag.structures").joinpath(f"prompts/{name}.txt").read_text(encoding="utf-8").strip()

@@ -134,12 +134,14 @@ class TableSet:
     Attributes:
         asked: The ids of the documents it was built from.
         covered: Those of them that gave a row.
+        query: How the answer is computed from the tables, in SQL, where building them needed to know; else empty.
     """
 
     tables: tuple[Table, ...]
     asked: tuple[str, ...] = ()
     covered: tuple[str, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
+    query: str = ""
 
     @property
     def type(self) -> StructureType:
@@ -181,6 +183,7 @@ class TableSet:
             "tables": [_table_dict(table) for table in self.tables],
             "asked": list(self.asked),
             "covered": list(self.covered),
+            "query": self.query,
             "conflicts": [
                 {"table": c.table, "key": c.key, "column": c.column, "cells": [_cell_dict(x) for x in c.cells]}
                 for c in self.conflicts
@@ -198,7 +201,7 @@ class TableSet:
         tables = tuple(_read_table(item) for item in record.records("tables"))
         columns = {(table.name, column.name): column for table in tables for column in table.columns}
         conflicts = tuple(_read_conflict(item, columns) for item in record.records("conflicts"))
-        return cls(tables, record.texts("asked"), record.texts("covered"), conflicts)
+        return cls(tables, record.texts("asked"), record.texts("covered"), conflicts, str(data.get("query", "")))
 
     def _cells(self) -> Iterator[Cell]:
         return (cell for table in self.tables for row in table.rows for cell in row.cells)

@@ -22,8 +22,7 @@ from structrag.utilizer.outlines import choose_outline, outlines
 from structrag.utilizer.reading import load_prompt
 
 READ_ALL = load_prompt("read_all")
-LISTS = load_prompt("catalogue_operation")
-COUNT = load_prompt("catalogue_count")
+PLAN = load_prompt("catalogue_plan")
 OUTLINE = load_prompt("catalogue_outline")
 MENTIONS = load_prompt("catalogue_mentions")
 NAMES = load_prompt("catalogue_names")
@@ -95,23 +94,26 @@ def choosing(outline: str) -> Callable[[str], dict[str, float]]:
 
 
 class TestCatalogue:
-    @pytest.mark.parametrize(("word", "values"), [("names", ("Roof", "Money", "Tea")), ("number", ("3",))])
+    @pytest.mark.parametrize(
+        ("planned", "values"),
+        [('headings("minutes")', ("Roof", "Money", "Tea")), ('number(headings("minutes"))', ("3",))],
+    )
     def test_sections_are_walked_and_counted_without_reading(
-        self, make_session: MakeSession, word: str, values: tuple[str, ...]
+        self, make_session: MakeSession, planned: str, values: tuple[str, ...]
     ) -> None:
-        script = {LISTS: {"sections": 1.0}, COUNT: {word: 1.0}, OUTLINE: choosing("Minutes: Roof; Money; Tea")}
+        script = {PLAN: planned, OUTLINE: choosing("Minutes: Roof; Money; Tea")}
         session, model = make_session(script)
         finding = CatalogueReasoner().reason(
             "Which topics do the minutes have?", catalogue(MINUTES, "# Other\n\nNo."), session
         )
         assert finding.values == values
         assert [e.quote for e in finding.evidence] == ["## 1. Roof", "## 2. Money", "## 3. Tea"]
-        assert len(model.prompts) == 3
+        assert len(model.prompts) == 2
         assert trace(session, "outline") == ["Minutes"]
 
     def test_the_items_of_a_list_are_told_by_their_names(self, make_session: MakeSession) -> None:
         shown = "Handbook > Pests: Slugs; Pigeons; Moths …"
-        script = {LISTS: {"sections": 1.0}, COUNT: {"names": 1.0}, OUTLINE: choosing(shown)}
+        script = {PLAN: 'headings("pests")', OUTLINE: choosing(shown)}
         session, _ = make_session(script)
         finding = CatalogueReasoner().reason("Which pests are there?", catalogue(HANDBOOK, MINUTES), session)
         assert finding.values == ("Slugs", "Pigeons", "Moths", "Mites")
@@ -122,15 +124,14 @@ class TestCatalogue:
     def test_another_item_in_the_document_is_another_answer(self, make_session: MakeSession) -> None:
         for name in ("Mites", "Woodlice"):
             shown = "Handbook > Pests: Slugs; Pigeons; Moths …"
-            script = {LISTS: {"sections": 1.0}, COUNT: {"names": 1.0}, OUTLINE: choosing(shown)}
+            script = {PLAN: 'headings("pests")', OUTLINE: choosing(shown)}
             session, _ = make_session(script)
             built = catalogue(HANDBOOK.replace("Mites", name))
             assert CatalogueReasoner().reason("Which pests?", built, session).values[-1] == name
 
     def test_where_no_list_is_what_is_asked_for_statements_are_read(self, make_session: MakeSession) -> None:
         script = {
-            LISTS: {"sections": 1.0},
-            COUNT: {"names": 1.0},
+            PLAN: 'headings("wished")',
             OUTLINE: {"0": 0.6, "1": 0.4},
             READ_ALL: self.everything("tiles|900 EUR"),
         }
@@ -150,7 +151,7 @@ class TestCatalogue:
 
     def test_counts_are_exact_over_what_is_picked(self, make_session: MakeSession) -> None:
         picked = self.everything(r"(?:Ann|Bo|Di)\b(?= asks)")
-        session, _ = make_session({LISTS: {"statements": 1.0}, COUNT: {"number": 1.0}, READ_ALL: picked})
+        session, _ = make_session({PLAN: 'number(statements("tiles"))', READ_ALL: picked})
         finding = CatalogueReasoner().reason("How many ask for tiles?", catalogue(*self.LETTERS), session)
         assert finding.values == ("3",)
         assert finding.text == "3: Ann; Bo; Di"
@@ -164,9 +165,9 @@ class TestCatalogue:
         def name(prompt: str) -> dict[str, str]:
             titles = {str(number): title for number, title in listed(prompt).items()}
             # A name that the title does not hold is not used.
-            return {n: "Zoltan Kiss" if "Di" in title else title.split()[-1] for n, title in titles.items()}
+            return {n: "Zoltan Kiss" if "Di" in title else title.split()[-2] for n, title in titles.items()}
 
-        script = {LISTS: {"documents": 1.0}, COUNT: {"number": 1.0}, MENTIONS: judge, NAMES: name}
+        script = {PLAN: 'number(documents("people who ask for tiles"))', MENTIONS: judge, NAMES: name}
         session, _ = make_session(script)
         finding = CatalogueReasoner().reason("How many ask for tiles?", catalogue(*self.LETTERS), session)
         assert finding.values == ("3",)
@@ -175,8 +176,7 @@ class TestCatalogue:
 
     def test_invented_members_are_not_counted(self, make_session: MakeSession) -> None:
         script = {
-            LISTS: {"statements": 1.0},
-            COUNT: {"number": 1.0},
+            PLAN: 'number(statements("wishes"))',
             READ_ALL: {"answers": [{"item": 1, "answer": "Zoltan"}, {"item": 2, "answer": "Bo wants 900 EUR"}]},
         }
         session, _ = make_session(script)
@@ -184,20 +184,67 @@ class TestCatalogue:
         assert finding.values == ("1",)
 
     def test_nothing_picked_is_nothing_found_not_zero(self, make_session: MakeSession) -> None:
-        session, _ = make_session({LISTS: {"statements": 1.0}, COUNT: {"number": 1.0}, READ_ALL: {"answers": []}})
+        session, _ = make_session({PLAN: 'number(statements("many"))', READ_ALL: {"answers": []}})
         assert CatalogueReasoner().reason("How many?", catalogue(MINUTES), session) is NOTHING_FOUND
 
     def test_sections_of_a_document_without_any_are_read(self, make_session: MakeSession) -> None:
-        script = {LISTS: {"sections": 1.0}, COUNT: {"names": 1.0}, READ_ALL: self.everything("Ann|Bo")}
+        script = {PLAN: 'headings("topics")', READ_ALL: self.everything("Ann|Bo")}
         session, _ = make_session(script)
         assert CatalogueReasoner().reason("Topics?", catalogue("# Flat\n\nAnn. Bo."), session).values == ("Ann", "Bo")
 
     def test_another_value_in_the_document_is_another_answer(self, make_session: MakeSession) -> None:
         for value in ("900 EUR", "75 EUR"):
-            script = {LISTS: {"statements": 1.0}, COUNT: {"names": 1.0}, READ_ALL: self.everything(r"\d+ EUR")}
+            script = {PLAN: 'statements("amounts")', READ_ALL: self.everything(r"\d+ EUR")}
             session, _ = make_session(script)
             built = catalogue(MINUTES.replace("900 EUR", value))
             assert CatalogueReasoner().reason("Which amounts?", built, session).values == (value,)
+
+
+class TestMentions:
+    DOCUMENTS = (
+        "# Ann\n\nThe solar panel came in May.\n",
+        "# Bo\n\nWe have no roof.\n",
+        "# Cy\n\n## Solar panels\n\nNone yet.\n",
+        "# Di\n\nSolar power? Panels?\n",
+    )
+
+    @pytest.mark.parametrize("phrase", ["solar panels", "Solar Panel", "solar panel"])
+    def test_a_phrase_is_looked_for_in_every_document_without_the_model(
+        self, make_session: MakeSession, phrase: str
+    ) -> None:
+        script = {PLAN: f'number(mentions("{phrase}"))', NAMES: {"1": "Ann", "2": "Cy"}}
+        session, model = make_session(script)
+        question = f"In how many of the documents does the {phrase} come up?"
+        finding = CatalogueReasoner().reason(question, catalogue(*self.DOCUMENTS), session)
+        assert (finding.values, finding.text) == (("2",), "2: Ann; Cy")
+        assert [e.quote for e in finding.evidence] == ["The solar panel came in May.", "## Solar panels"]
+        assert len(model.prompts) == 2
+
+    def test_files_can_be_named_by_their_names(self, make_session: MakeSession) -> None:
+        script = {PLAN: 'mentions("panel")', NAMES: {str(n): f"d{i}" for n, i in ((1, 0), (2, 2), (3, 3))}}
+        session, _ = make_session(script)
+        question = "Which files mention a panel? File names please."
+        finding = CatalogueReasoner().reason(question, catalogue(*self.DOCUMENTS), session)
+        assert finding.values == ("d0", "d2", "d3")
+
+    def test_what_stands_nowhere_word_for_word_is_judged_by_meaning(self, make_session: MakeSession) -> None:
+        judged = {PLAN: 'number(mentions("photovoltaics"))', MENTIONS: {"no": 1.0}}
+        session, model = make_session(judged)
+        question = "In how many documents does photovoltaics come up?"
+        assert CatalogueReasoner().reason(question, catalogue(*self.DOCUMENTS), session) is NOTHING_FOUND
+        assert sum(MENTIONS in prompt for prompt in model.prompts) == 4
+
+    def test_all_documents_are_counted_without_being_read(self, make_session: MakeSession) -> None:
+        session, model = make_session({PLAN: 'number(all("documents"))'})
+        finding = CatalogueReasoner().reason("How many documents are there?", catalogue(*self.DOCUMENTS), session)
+        assert finding.values == ("4",)
+        assert len(model.prompts) == 1
+
+    @pytest.mark.parametrize("plan", ["The lists.", 'paint("documents")'])
+    def test_without_a_list_that_is_known_statements_are_read(self, make_session: MakeSession, plan: str) -> None:
+        session, _ = make_session({PLAN: plan, READ_ALL: {"answers": [{"item": 1, "answer": "May"}]}})
+        finding = CatalogueReasoner().reason("When did the documents come?", catalogue(self.DOCUMENTS[0]), session)
+        assert finding.values == ("May",)
 
 
 class TestOutlines:

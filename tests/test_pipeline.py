@@ -296,7 +296,7 @@ class TestRouting:
         assert in_documents(answer, rag)
 
     def test_a_sure_route_falls_back_to_passages_and_says_so(self, corpus: MakeCorpus) -> None:
-        script = {ROUTE: routing(graph=0.9, table=0.1), PLAN: {"questions": ["revenue"], "ask": "name"}}
+        script = {ROUTE: routing(graph=0.9, table=0.1), PLAN: "no plan"}
         rag, _ = corpus({**script, READ: [NOTHING, revenue_of]}, structure=None)
         answer = rag.ask(REVENUE)
         assert answer.route.structure is StructureType.GRAPH
@@ -306,7 +306,7 @@ class TestRouting:
     def test_an_unsure_route_tries_its_runner_up_before(self, corpus: MakeCorpus) -> None:
         script = {
             ROUTE: routing(graph=0.32, algorithm=0.3, chunk=0.2, table=0.18),
-            PLAN: {"questions": ["wait"], "ask": "name"},
+            PLAN: "no plan",
             OPERATION: {"detail": 1.0},
         }
         rag, _ = corpus({**script, READ: [NOTHING, {"item": 3, "answer": "80 degrees"}]}, structure=None)
@@ -322,19 +322,19 @@ class TestRouting:
         assert answer.trace[0].detail.startswith("no graph: The documents name no two things")
 
     def test_an_unusable_reply_lets_the_next_structure_try(self, corpus: MakeCorpus) -> None:
-        script = {ROUTE: routing(graph=1.0), PLAN: "no plan", READ: revenue_of}
+        script = {ROUTE: routing(graph=1.0), PLAN: "no plan", READ: ["hm", "hm", revenue_of]}
         rag, _ = corpus(script, structure=None)
         answer = rag.ask(REVENUE)
         assert (answer.structure_type, answer.values) == (StructureType.CHUNK, ("412 million EUR",))
         assert any(s.name == "failed" and "not JSON" in s.detail for s in answer.trace)
 
     def test_an_unusable_reply_is_never_told_as_the_documents_silence(self, corpus: MakeCorpus) -> None:
-        rag, _ = corpus({ROUTE: routing(graph=1.0), PLAN: "no plan", READ: NOTHING}, structure=None)
+        rag, _ = corpus({ROUTE: routing(graph=1.0), PLAN: "no plan", READ: ["hm", "hm", NOTHING]}, structure=None)
         with pytest.raises(ModelOutputError, match="not JSON"):
             rag.ask(REVENUE)
 
     def test_a_forced_structure_tries_no_other(self, corpus: MakeCorpus) -> None:
-        rag, model = corpus({PLAN: {"questions": ["revenue"], "ask": "name"}, READ: NOTHING}, structure=None)
+        rag, model = corpus({PLAN: "no plan", READ: NOTHING}, structure=None)
         events: list[Event] = []
         answer = rag.ask(REVENUE, structure="graph", listener=events.append)
         assert (answer.grounded, answer.structure_type) == (False, StructureType.GRAPH)
@@ -484,7 +484,7 @@ class TestFolder:
 
 class TestModelTrouble:
     def test_the_budget_stops_a_question_and_not_the_next(self, corpus: MakeCorpus) -> None:
-        script = {PLAN: {"questions": ["What was Alder's revenue?"], "ask": "name"}, READ: revenue_of}
+        script = {PLAN: "no plan", READ: revenue_of}
         rag, model = corpus(script, settings={"budget.calls": 2})
         with pytest.raises(BudgetExceededError, match="budget of 2 calls"):
             rag.ask(REVENUE, structure="graph")

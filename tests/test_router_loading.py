@@ -283,7 +283,7 @@ def asked(embedder: SentenceTransformerEmbedder) -> Callable[[UnsureRouter, Mapp
 
     def ask(router: UnsureRouter, settings: Mapping[str, Any]) -> Answer:
         script = {
-            load_prompt("graph_plan"): {"questions": ["wait"], "ask": "name"},
+            load_prompt("graph_plan"): "none",
             load_prompt("algorithm_operation"): {"detail": 1.0},
             load_prompt("confirm"): {"yes": 1.0},
             load_prompt("read"): [NOTHING, read_gauge],

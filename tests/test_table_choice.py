@@ -27,6 +27,8 @@ def load_prompt(name: str) -> str:
 
 
 FITS = load_prompt("table_fits")
+PLAN = load_prompt("table_plan")
+FIGURE = load_prompt("table_figure")
 SCHEMA = load_prompt("table_schema")
 ROWS = load_prompt("table_rows")
 # None of its words stands in the table, so that the embedder alone says how near that is.
@@ -62,7 +64,7 @@ def build(
     store = CorpusStore.open(None)
     for document in documents:
         store.put(document, [])
-    script: dict[str, Any] = {SCHEMA: PLANNED, ROWS: rows_told}
+    script: dict[str, Any] = {PLAN: 'rows("company", "revenue")', SCHEMA: PLANNED, ROWS: rows_told}
     chat, model = scripted({FITS: fits, **script} if fits else script)
     session = Session(chat, Placing(nearness), store)
     return TableBuilder().build(BuildRequest(QUESTION, documents, ()), session), model, session

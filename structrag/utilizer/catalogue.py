@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 from structrag.models.chat import Prompt
 from structrag.session import Session
 from structrag.structures.catalogue import Catalogue, Member, Topic
@@ -9,7 +12,8 @@ from structrag.structures.quotes import find_quote
 from structrag.types import Evidence, Structure, StructureType
 from structrag.utilizer.finding import NOTHING_FOUND, Finding
 from structrag.utilizer.outlines import choose_outline
-from structrag.utilizer.reading import classify, judge, load_prompt, read_all
+from structrag.utilizer.plans import Call, plan
+from structrag.utilizer.reading import judge, load_prompt, read_all
 
 _SHOWN_MEMBERS = 12
 _ITEM_CHARACTERS = 280
@@ -27,18 +31,56 @@ class CatalogueReasoner:
     def reason(self, question: str, structure: Structure, session: Session) -> Finding:
         """Decide what to list, collect it by walking, let the model pick what fits, and count by code."""
         assert isinstance(structure, Catalogue)
-        lists = classify(question, "catalogue_operation", ("sections", "documents", "statements"), session)
-        count = classify(question, "catalogue_count", ("number", "names"), session) == "number"
-        session.note("plan", f"{'count' if count else 'list'} {lists} over {len(structure.documents)} documents")
-        outline = choose_outline(question, structure, session) if lists == "sections" else None
-        if outline is not None:
-            session.note("outline", outline.path)
-            found = list(outline.entries)
-        elif lists == "documents":
-            found = _named(question, _mentioning(question, structure, session), session)
-        else:
-            found = read_all(question, _statements(question, structure, session), session, stage="catalogue")
-        return _finding(found, count=count)
+        call = plan(question, "catalogue_plan", session)
+        count = call is not None and call.name == "number"
+        if count and isinstance(call.arguments[0], Call):
+            call = call.arguments[0]
+        return _finding(_collect(question, call, structure, session), count=count)
+
+
+def _collect(question: str, call: Call | None, catalogue: Catalogue, session: Session) -> list[tuple[str, Evidence]]:
+    """Return the entries of the list that a plan names; single statements where it names none that is known."""
+    wanted = call.name if call else ""
+    if wanted == "all":
+        return [(document.title, document.evidence) for document in catalogue.documents]
+    if call and wanted in ("mentions", "documents"):
+        # What stands there word for word is looked for, not judged: that is exact, and costs nothing.
+        named = [thing for thing in call.arguments if isinstance(thing, str)]
+        if found := [hit for thing in named for hit in _containing(thing, catalogue)]:
+            session.note(
+                "mentions", f"{' '.join(named)!r} stands in {len(found)} of {len(catalogue.documents)} documents"
+            )
+            return _named(question, found, session)
+    if wanted in ("mentions", "documents"):
+        return _named(question, _mentioning(question, catalogue, session), session)
+    outline = choose_outline(question, catalogue, session) if wanted == "headings" else None
+    if outline is not None:
+        session.note("outline", outline.path)
+        return list(outline.entries)
+    return read_all(question, _statements(question, catalogue, session), session, stage="catalogue")
+
+
+def _containing(phrase: str, catalogue: Catalogue) -> list[tuple[Topic, Evidence]]:
+    """The documents in which the words of a phrase stand next to each other, in whatever case and number."""
+    words = re.findall(r"\w+", phrase)
+    if not words:
+        return []
+    endings = r"(?:['’]?s|es)?"
+    pattern = re.compile(
+        r"\b" + r"\W+".join(re.escape(_singular(word)) + endings for word in words) + r"\b", re.IGNORECASE
+    )
+    found = []
+    for document in catalogue.documents:
+        told = [(member.evidence.quote, member.evidence) for member in document.all_members()]
+        told += [(topic.title, topic.evidence) for topic in document.walk()]
+        hit = next((evidence for text, evidence in told if pattern.search(text)), None)
+        if hit is not None:
+            found.append((document, hit))
+    return found
+
+
+def _singular(word: str) -> str:
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
 
 
 def _finding(found: list[tuple[str, Evidence]], *, count: bool) -> Finding:
@@ -108,7 +150,7 @@ def _named(question: str, found: list[tuple[Topic, Evidence]], session: Session)
         "required": numbers,
         "additionalProperties": False,
     }
-    titles = "\n".join(f"[{number}] {topic.title}" for number, (topic, _) in zip(numbers, found, strict=True))
+    titles = "\n".join(f"[{number}] {_shown(topic)}" for number, (topic, _) in zip(numbers, found, strict=True))
     prompt = Prompt(
         stage="catalogue_names",
         system=load_prompt("catalogue_names"),
@@ -120,8 +162,13 @@ def _named(question: str, found: list[tuple[Topic, Evidence]], session: Session)
     named: dict[str, Evidence] = {}
     for number, (topic, evidence) in zip(numbers, found, strict=True):
         name = str(reply[number]).strip()
-        named.setdefault(name if find_quote(name, topic.title) else topic.title, evidence)
+        named.setdefault(name if find_quote(name, _shown(topic)) else topic.title, evidence)
     return list(named.items())
+
+
+def _shown(topic: Topic) -> str:
+    """A document's title with its file's name, as either may be asked for."""
+    return f"{topic.title} ({Path(topic.evidence.span.document_id).name})"
 
 
 def _nearest(wanted: str, texts: list[str], session: Session) -> list[int]:

@@ -1,13 +1,12 @@
-"""Reasoning on a graph: split the question into links and follow them one after the other."""
+"""Reasoning on a graph: write the question as nested links and follow them from the inside out."""
 
 from __future__ import annotations
 
 import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
-from structrag.models.chat import Prompt
 from structrag.session import Session
 from structrag.structures.graph import Fact, KnowledgeGraph
 from structrag.structures.graph_parse import named_in
@@ -15,36 +14,23 @@ from structrag.structures.names import mentions
 from structrag.structures.quotes import support
 from structrag.types import Evidence, Structure, StructureType
 from structrag.utilizer.finding import NOTHING_FOUND, Finding
-from structrag.utilizer.reading import load_examples, load_prompt, read, read_all
+from structrag.utilizer.plans import Call, plan
+from structrag.utilizer.reading import read, read_all
 
-_MOST_LINKS = 4
 _MOST_FACTS = 6
 _MOST_LISTED = 12
+_MOST_SUBJECTS = 4
+"""Things that one link is followed from, where the link before it gave several."""
+_TRIES = 2
 _BRIDGES = 2
 """From how many statements a question that could not be split is followed further."""
 _STATEMENT_CHARACTERS = 240
 _TOUCHES = 0.15
 """What a fact about a thing that is asked about gains over one that is only worded alike."""
-_SCHEMA = {
-    "type": "object",
-    "properties": {
-        "questions": {
-            "type": "array",
-            "items": {"type": "string", "maxLength": 160},
-            "minItems": 1,
-            "maxItems": _MOST_LINKS,
-        },
-        "ask": {"enum": ["name", "list", "count", "yes/no"]},
-    },
-    "required": ["questions", "ask"],
-    "additionalProperties": False,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    questions: tuple[str, ...]
-    ask: str
+_SEVERAL = frozenset({"list", "both", "number", "count"})
+_TRUTH = frozenset({"is", "are", "was", "were", "does", "do", "did", "has", "have", "had"})
+_LINKING = re.compile(r"\b(?:of|by|in|for|to|at|with|on|from|after|before|that|which|who|as|than)$", re.IGNORECASE)
+_PLURAL = re.compile(r"(?:people|those|all|everybody|everyone)\b|\w+(?<![su])s\b", re.IGNORECASE)
 
 
 class GraphReasoner:
@@ -55,83 +41,111 @@ class GraphReasoner:
     def reason(self, question: str, structure: Structure, session: Session) -> Finding:
         """Answer one link after the other from the facts at the things it names, and cite every link."""
         assert isinstance(structure, KnowledgeGraph)
-        plan = _plan(question, session)
-        session.note("plan", f"{plan.ask}: {' → '.join(plan.questions)}")
-        asked, way = _bridge(plan, structure, session)
-        if asked is None:
-            return NOTHING_FOUND
-        if plan.ask in ("list", "count"):
-            items = _items(asked, structure, session, limit=_MOST_LISTED)
-            found = read_all(asked, items, session, stage="graph")
-            return _listed(found, way, count=plan.ask == "count")
-        finding = _follow(asked, structure, session, is_last=True, further=len(plan.questions) == 1)
+        call = plan(question, "graph_plan", session)
+        walk = _Walk(structure, session)
+        finding = NOTHING_FOUND
+        if call is not None and call.name in _TRUTH and len(call.arguments) > 1:
+            finding = walk.whether(call)
+        elif call is not None and call.name in _SEVERAL:
+            finding = walk.several(call)
+        elif call is not None and isinstance(call.arguments[0], Call):
+            finding = walk.one(call)
+        else:
+            items = _items(question, structure, session, limit=_MOST_FACTS, further=True)
+            finding = read(question, items, session, stage="graph")
         if not finding.found:
             return NOTHING_FOUND
         path = _path(structure, named_in(question, structure), finding.text)
         session.note("path", " → ".join(f"{f.head} —{f.relation}→ {f.tail}" for f in path) or "one fact")
-        evidence = dict.fromkeys([*finding.evidence, *way, *(fact.evidence for fact in path)])
+        evidence = dict.fromkeys([*finding.evidence, *walk.way, *(fact.evidence for fact in path)])
         return Finding(finding.text, finding.values, tuple(evidence))
 
 
-def _plan(question: str, session: Session) -> _Plan:
-    prompt = Prompt(
-        stage="graph.plan",
-        system=load_prompt("graph_plan"),
-        user=f"Question: {question}",
-        schema=_SCHEMA,
-        max_tokens=300,
-        examples=load_examples("graph_plan"),
-    )
-    reply = session.ask(prompt)
-    if not _is_split(question, reply.data["questions"]):
-        turns = (*prompt.examples, (prompt.user, reply.text))
-        reply = session.ask(replace(prompt, user=load_prompt("graph_plan_again"), examples=turns))
-    links = tuple(str(link) for link in reply.data["questions"])
-    return _Plan(links if _is_split(question, links) else (question,), str(reply.data["ask"]))
+@dataclass
+class _Walk:
+    """Follows a plan from the inside out; ``way`` holds the evidence of every link that was followed."""
 
+    graph: KnowledgeGraph
+    session: Session
+    way: list[Evidence] = field(default_factory=list)
 
-def _is_split(question: str, links: Sequence[str]) -> bool:
-    """Whether each link after the first needs answers, and only those of links before it.
+    def one(self, call: Call) -> Finding:
+        """Answer the outermost link from what the links inside it give."""
+        subjects = self.values(call.arguments[0], many=False)
+        if not subjects:
+            return NOTHING_FOUND
+        return self._other_than(subjects[0], _wording(call, subjects[0]), confirm=True)
 
-    Where the first link still asks all of the question, nothing was split, and what follows it is made up.
-    """
-    if support(question, links[0]) == 1:
-        return False
-    for before, link in enumerate(links):
-        used = [int(mark) for mark in re.findall(r"#(\d)", link)]
-        if bool(used) != bool(before) or any(not 1 <= number <= before for number in used):
-            return False
-    return True
+    def several(self, call: Call) -> Finding:
+        """List what the plan gives, or count it."""
+        found = self.values(call, many=True)
+        if not found:
+            return NOTHING_FOUND
+        is_count = call.name in ("number", "count")
+        values = (str(len(found)),) if is_count else tuple(found)
+        text = f"{len(found)}: {'; '.join(found)}" if is_count else "; ".join(found)
+        return Finding(text, values, tuple(self.way))
 
+    def whether(self, call: Call) -> Finding:
+        """Answer by yes or no if what the first links give is what the question names."""
+        found = self.values(call.arguments[0], many=True)
+        named = self.values(call.arguments[1], many=False)
+        if not found or not named or not self.way:
+            return NOTHING_FOUND
+        answer = "Yes" if any(self._same(each, named[0]) for each in found) else "No"
+        return Finding(f"{answer}: {'; '.join(found)}", (answer,), tuple(self.way))
 
-def _bridge(plan: _Plan, graph: KnowledgeGraph, session: Session) -> tuple[str | None, list[Evidence]]:
-    """Answer all links but the last; return the last one with their answers put in, or ``None`` if one has none."""
-    answers: list[str] = []
-    way: list[Evidence] = []
-    for link in plan.questions[:-1]:
-        asked = _filled(link, answers)
-        finding = _follow(asked, graph, session, is_last=False)
+    def values(self, step: Call | str, *, many: bool) -> list[str]:
+        """Return what a step of the plan gives; nothing as soon as one link inside it has no answer."""
+        if isinstance(step, str):
+            return [step]
+        if step.name == "both" and len(step.arguments) > 1:
+            left, right = (self.values(each, many=True) for each in step.arguments[:2])
+            return [each for each in left if any(self._same(each, other) for other in right)]
+        if step.name in _SEVERAL:
+            return self.values(step.arguments[0], many=True)
+        inner = step.arguments[0]
+        several_inside = many and isinstance(inner, Call) and bool(_PLURAL.match(inner.name))
+        answers: dict[str, None] = {}
+        for subject in self.values(inner, many=several_inside)[:_MOST_SUBJECTS]:
+            answers |= dict.fromkeys(self._link(subject, _wording(step, subject), many=many))
+        return list(answers)
+
+    def _link(self, subject: str, asked: str, *, many: bool) -> list[str]:
+        if many:
+            items = _items(asked, self.graph, self.session, limit=_MOST_LISTED)
+            found = read_all(asked, items, self.session, stage="graph")
+            self.way += [evidence for _, evidence in found]
+            return [answer for answer, _ in found]
+        finding = self._other_than(subject, asked, confirm=False)
         if not finding.found:
-            session.note("link", f"nothing answers: {asked}")
-            return None, way
-        answers.append(finding.text)
-        way += finding.evidence
-    return _filled(plan.questions[-1], answers), way
+            self.session.note("link", f"nothing answers: {asked}")
+            return []
+        self.way += finding.evidence
+        return [finding.text]
+
+    def _other_than(self, subject: str, asked: str, *, confirm: bool) -> Finding:
+        """Read the answer to a link; what it starts from is none, and what said so is left out then."""
+        items = _items(asked, self.graph, self.session, limit=_MOST_FACTS)
+        for _ in range(_TRIES):
+            finding = read(asked, items, self.session, stage="graph", confirm=confirm)
+            if not finding.found or not self._same(finding.text, subject):
+                return finding
+            items = [item for item in items if item[1] not in finding.evidence]
+        return NOTHING_FOUND
+
+    def _same(self, one: str, other: str) -> bool:
+        """Whether two names mean the same thing: by the graph's merged names, or by the words of the shorter one."""
+        nodes = [set(named_in(name, self.graph)) for name in (one, other)]
+        return bool(nodes[0] & nodes[1]) or support(one, other) == 1 or support(other, one) == 1
 
 
-def _filled(link: str, answers: Sequence[str]) -> str:
-    """Put the answers so far in the place of #1, #2 …; a number without an answer stays as it is."""
-
-    def answer(mark: re.Match[str]) -> str:
-        number = int(mark[1])
-        return answers[number - 1] if 1 <= number <= len(answers) else mark[0]
-
-    return re.sub(r"#(\d)", answer, link)
-
-
-def _follow(asked: str, graph: KnowledgeGraph, session: Session, *, is_last: bool, further: bool = False) -> Finding:
-    items = _items(asked, graph, session, limit=_MOST_FACTS, further=further)
-    return read(asked, items, session, stage="graph", confirm=is_last)
+def _wording(call: Call, subject: str) -> str:
+    """Return a link as a question about one thing."""
+    # Further arguments narrow the link down.
+    extra = " ".join(argument for argument in call.arguments[1:] if isinstance(argument, str))
+    relation = call.name if _LINKING.search(call.name) else f"{call.name} of"
+    return f"What is the {relation} {subject}{f' ({extra})' if extra else ''}?"
 
 
 def _items(
@@ -180,12 +194,3 @@ def _path(graph: KnowledgeGraph, starts: list[str], answer: str) -> list[Fact]:
                 pairs = itertools.pairwise(nodes)
                 return [next(f for f in graph.facts_at(a) if b in (f.head, f.tail)) for a, b in pairs]
     return []
-
-
-def _listed(found: list[tuple[str, Evidence]], way: Sequence[Evidence], *, count: bool) -> Finding:
-    if not found:
-        return NOTHING_FOUND
-    names = tuple(name for name, _ in found)
-    values = (str(len(names)),) if count else names
-    text = f"{len(names)}: {'; '.join(names)}" if count else "; ".join(names)
-    return Finding(text, values, (*(evidence for _, evidence in found), *way))
