@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from structrag.router.preferences import PreferencePair
     from structrag.router.training_settings import StepListener
 
-FULL = TrainingSettings(rank=32, sft_epochs=3, dpo_epochs=1)
+FULL = TrainingSettings(rank=32, sft_epochs=2, dpo_epochs=1)
 """For a training from scratch."""
 FURTHER = TrainingSettings(sft_epochs=0, dpo_epochs=2, dpo_share=0.5)
 """For going on from the version in use, whose rank it takes over."""

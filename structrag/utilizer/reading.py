@@ -153,7 +153,7 @@ def _is_yes_no(answer: str) -> bool:
 
 def _confirmed(question: str, answer: str, evidence: Evidence, session: Session) -> bool:
     """Ask whether the text gives what was asked: a number in it may be the number of something else."""
-    text = " ".join(evidence.quote.split())[:_CONFIRM_CHARACTERS]
+    text = " ".join(evidence.words.split())[:_CONFIRM_CHARACTERS]
     share = judge(f"Text: {text}\nQuestion: {question}\nAnswer: {answer}", "confirm", session)
     session.note("confirm", f"{share:.0%} that the text gives what was asked")
     return share >= _CONFIRMED_FROM
