@@ -73,7 +73,7 @@ def _serve(started: str, host: str, port: int, url: str) -> None:
 
     allowed = allowed_origins(host, port, url)
 
-    class SameOriginServer(Server):  # type: ignore[misc]  # textual_serve has no types
+    class SameOriginServer(Server):
         """Refuses other web sites: a browser lets any page open a web socket to this machine."""
 
         async def handle_websocket(self, request: web.Request) -> web.WebSocketResponse:

@@ -32,10 +32,10 @@ class CatalogueReasoner:
         """Decide what to list, collect it by walking, let the model pick what fits, and count by code."""
         assert isinstance(structure, Catalogue)
         call = plan(question, "catalogue_plan", session)
-        count = call is not None and call.name == "number"
-        if count and isinstance(call.arguments[0], Call):
-            call = call.arguments[0]
-        return _finding(_collect(question, call, structure, session), count=count)
+        if call is None or call.name != "number":
+            return _finding(_collect(question, call, structure, session), count=False)
+        counted = next((argument for argument in call.arguments if isinstance(argument, Call)), None)
+        return _finding(_collect(question, counted, structure, session), count=True)
 
 
 def _collect(question: str, call: Call | None, catalogue: Catalogue, session: Session) -> list[tuple[str, Evidence]]:
