@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CHECK := .check
 
-.PHONY: demo test test-slow check fix types contracts bench snapshots clean
+.PHONY: demo test test-slow check fix types contracts bench snapshots screenshots clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "StructRAG needs Python 3.11 or newer; try: make PYTHON=python3.12")'
@@ -47,6 +47,9 @@ bench: $(STAMP)  ## Long: accuracy on the shipped corpora's test questions (see 
 	$(BIN)/python bench/corpora_accuracy.py --split test --out bench/results/corpora
 
 snapshots: $(STAMP)
+	UPDATE_SNAPSHOTS=1 $(BIN)/python -m pytest -q tests/test_tui_snapshots.py
+
+screenshots: $(STAMP)
 	$(BIN)/python bench/screenshots.py
 
 clean:
