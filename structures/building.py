@@ -16,12 +16,14 @@ class BuildRequest:
     Attributes:
         documents: The documents that retrieval or the caller's scope chose, best first.
         passages: The passages that retrieval found, best first.
+        left_out: How many documents of the scope are not among them, as they are further from the question.
         question: For builders whose structure depends on it (the columns of a table, say).
     """
 
     question: str
     documents: tuple[SourceDocument, ...]
     passages: tuple[Passage, ...]
+    left_out: int = 0
 
 
 @runtime_checkable

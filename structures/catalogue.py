@@ -55,6 +55,8 @@ class Catalogue:
 
     documents: tuple[Topic, ...]
     unplaced: tuple[str, ...] = ()
+    left_out: int = 0
+    """How many documents of the scope are not in it, as they are further from the question."""
 
     @property
     def type(self) -> StructureType:
@@ -65,6 +67,7 @@ class Catalogue:
         """Return the outline, one line per topic with the number of its members, cut at about ``limit`` characters."""
         lines = [line for document in self.documents for line in _outline(document, 0)]
         lines += [f"(not placed: {document_id})" for document_id in self.unplaced]
+        lines += [f"(left out as further from the question: {self.left_out} documents)"] if self.left_out else []
         text = "\n".join(lines)
         return text if limit is None or len(text) <= limit else text[:limit] + " …"
 
@@ -78,6 +81,7 @@ class Catalogue:
         return {
             "type": str(self.type),
             "unplaced": list(self.unplaced),
+            "left_out": self.left_out,
             "documents": [_topic_dict(document) for document in self.documents],
         }
 
@@ -89,7 +93,9 @@ class Catalogue:
             StoreError: The data is damaged or of another version.
         """
         record = Record(data)
-        return cls(tuple(_read_topic(item) for item in record.records("documents")), record.texts("unplaced"))
+        left_out = int(record.number("left_out")) if "left_out" in data else 0  # absent in answers of before
+        topics = tuple(_read_topic(item) for item in record.records("documents"))
+        return cls(topics, record.texts("unplaced"), left_out)
 
 
 class CatalogueBuilder:
@@ -109,7 +115,8 @@ class CatalogueBuilder:
         placed = tuple(tree for tree in trees.values() if tree is not None)
         if not placed:
             raise BuildError("None of the documents holds anything to list.")
-        return Catalogue(placed, tuple(document_id for document_id, tree in trees.items() if tree is None))
+        unplaced = tuple(document_id for document_id, tree in trees.items() if tree is None)
+        return Catalogue(placed, unplaced, request.left_out)
 
 
 def _outline(topic: Topic, depth: int) -> Iterator[str]:

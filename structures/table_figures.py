@@ -7,9 +7,10 @@
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeGuard
 
 from structrag.errors import ModelOutputError
 from structrag.models.chat import Prompt
@@ -95,6 +96,8 @@ def _choice(tree: ast.expr, figures: dict[str, str]) -> str:
     """Return the query that picks a name by its figure; empty if the expression is something else."""
     if not isinstance(tree, ast.Call) or not isinstance(tree.func, ast.Name) or tree.func.id not in _CHOICES:
         return ""
+    if tree.args:
+        raise ValueError("a figure without its name")
     for keyword in tree.keywords:
         figures[str(keyword.arg).replace("_", " ")] = _wanted(keyword.value)
     direction = _CHOICES[tree.func.id]
@@ -108,9 +111,9 @@ def _sql(tree: ast.expr, figures: dict[str, str]) -> str:
         return f"({_sql(tree.left, figures)} {_OPERATORS[type(tree.op)]} {_sql(tree.right, figures)})"
     if isinstance(tree, ast.Compare) and len(tree.ops) == 1 and type(tree.ops[0]) in _OPERATORS:
         return f"({_sql(tree.left, figures)} {_OPERATORS[type(tree.ops[0])]} {_sql(tree.comparators[0], figures)})"
-    if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id == "sum_of" and tree.args:
+    if _is_call(tree, "sum_of"):
         return f"({' + '.join(_sql(part, figures) for part in tree.args)})"
-    if isinstance(tree, ast.Constant) and isinstance(tree.value, int | float) and not isinstance(tree.value, bool):
+    if isinstance(tree, ast.Constant) and type(tree.value) in (int, float) and math.isfinite(tree.value):
         return repr(tree.value)
     wanted = _wanted(tree)
     figures[wanted] = wanted
@@ -124,12 +127,16 @@ def _wanted(tree: ast.expr) -> str:
     Raises:
         ValueError: The expression is something else.
     """
-    is_value = isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id == "value"
-    if is_value and isinstance(tree, ast.Call) and len(tree.args) == 1 and isinstance(tree.args[0], ast.Constant):
+    if _is_call(tree, "value") and len(tree.args) == 1 and isinstance(tree.args[0], ast.Constant):
         wanted = tree.args[0].value
         if isinstance(wanted, str) and wanted.strip():
             return wanted.strip()
     raise ValueError("no figure")
+
+
+def _is_call(tree: ast.expr, name: str) -> TypeGuard[ast.Call]:
+    is_call = isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id == name
+    return is_call and isinstance(tree, ast.Call) and bool(tree.args) and not tree.keywords
 
 
 def look_up(
@@ -181,7 +188,9 @@ def _checked(
         return None
     span = items[number - 1][1]
     whole = documents[span.document_id]
-    checked = check(whole, str(reply["figure"]), ColumnType.NUMBER, words(f"{wanted} {items[number - 1][0]}"))
+    # What stands outside of the item is blanked out, so that offsets stay what they are.
+    alone = replace(whole, text=" " * span.start + whole.text[span.start : span.end])
+    checked = check(alone, str(reply["figure"]), ColumnType.NUMBER, words(f"{wanted} {items[number - 1][0]}"))
     return checked if isinstance(checked.value, Quantity) else None
 
 

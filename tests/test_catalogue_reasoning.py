@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -218,7 +219,20 @@ class TestMentions:
         finding = CatalogueReasoner().reason(question, catalogue(*self.DOCUMENTS), session)
         assert (finding.values, finding.text) == (("2",), "2: Ann; Cy")
         assert [e.quote for e in finding.evidence] == ["The solar panel came in May.", "## Solar panels"]
-        assert len(model.prompts) == 2
+        assert len(model.prompts) == 1
+
+    def test_documents_of_the_same_title_are_counted_each(self, make_session: MakeSession) -> None:
+        session, _ = make_session({PLAN: 'number(mentions("panel"))'})
+        same = catalogue(*["# Minutes\n\nThe panel met.\n"] * 3)
+        finding = CatalogueReasoner().reason("How many minutes mention the panel?", same, session)
+        assert finding.values == ("3",)
+
+    def test_an_answer_over_a_part_of_the_documents_says_so(self, make_session: MakeSession) -> None:
+        session, _ = make_session({PLAN: 'number(all("documents"))'})
+        part = replace(catalogue(*self.DOCUMENTS), left_out=30)
+        finding = CatalogueReasoner().reason("How many documents are there?", part, session)
+        assert finding.text.endswith("(among the 4 documents nearest to the question, of 34)")
+        assert Catalogue.from_dict(part.to_dict()) == part
 
     def test_files_can_be_named_by_their_names(self, make_session: MakeSession) -> None:
         script = {PLAN: 'mentions("panel")', NAMES: {str(n): f"d{i}" for n, i in ((1, 0), (2, 2), (3, 3))}}

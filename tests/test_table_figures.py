@@ -22,6 +22,7 @@ from structrag.structures.table_set import TableSet
 from structrag.testing import ScriptedChatModel, scripted
 from structrag.types import SourceDocument
 from structrag.utilizer.finding import Finding
+from structrag.utilizer.reading import load_prompt as load_utilizer_prompt
 from structrag.utilizer.table import TableReasoner
 
 PLAN, FIGURE = load_prompt("table_plan"), load_prompt("table_figure")
@@ -51,12 +52,16 @@ def figure_told(pattern: str) -> Callable[[str], dict[str, Any]]:
 @pytest.fixture
 def ask(embedder: SentenceTransformerEmbedder) -> Ask:
     def run(
-        plan: str, figure: Any, *documents: SourceDocument, question: str = QUESTION
+        plan: str,
+        figure: Any,
+        *documents: SourceDocument,
+        question: str = QUESTION,
+        script: dict[str, Any] | None = None,
     ) -> tuple[Finding | None, TableSet, ScriptedChatModel]:
         store = CorpusStore.open(None)
         for document in documents:
             store.put(document, [])
-        chat, model = scripted({PLAN: plan, FIGURE: figure})
+        chat, model = scripted({PLAN: plan, FIGURE: figure, **(script or {})})
         session = Session(chat, embedder, store)
         structure = TableBuilder().build(BuildRequest(question, documents, ()), session)
         return TableReasoner().reason(question, structure, session), structure, model
@@ -90,6 +95,26 @@ class TestLookUp:
         finding, _, _ = ask(plan, figure_told(r"\d+ c?m"), WALLS, FLOORS, question=question)
         assert finding is not None
         assert finding.values == ("north",)
+
+    def test_a_figure_that_stands_elsewhere_in_the_document_is_not_used(self, ask: Ask) -> None:
+        far = SourceDocument("walls", "Walls", WALLS.text + " It rained. " * 60 + "The hall has 3 sites.", "w3")
+
+        def told(prompt: str) -> dict[str, Any]:
+            items = dict(re.findall(r"^\[(\d+)\] (.*)$", prompt, re.MULTILINE))
+            number = next(n for n, text in items.items() if "wall of the hall" in text and "3 sites" not in text)
+            return {"item": int(number), "figure": "3"}
+
+        with pytest.raises(BuildError, match="states one of the figures"):
+            ask(DIFFERENCE, told, far, FLOORS)
+
+    def test_a_calculation_that_the_database_cannot_do_is_no_crash(self, ask: Ask) -> None:
+        huge = SourceDocument("h", "Sales", "The north wall of the hall cost 5000000000 EUR and it stands.", "h")
+        sql = load_utilizer_prompt("table_sql")
+        plan = 'value("cost of the north wall") * value("price of the north wall") * 5000000000'
+        copied = {"item": 1, "figure": "5000000000 EUR"}
+        finding, _, _ = ask(plan, copied, huge, script={sql: {"sql": ""}})
+        assert finding is not None
+        assert finding.found or not finding.values
 
     @pytest.mark.parametrize(
         "plan",
@@ -153,6 +178,9 @@ class TestCalculation:
             'value("a", "b")',
             "value(x)",
             "max_of(3)",
+            'max_of(value("b"), A=value("a"))',
+            'sum_of(value("a"), b=value("b"))',
+            'value("a") * 1e400',
             "1 + 1",
             'value("a") if True else value("b")',
             " + ".join(f'value("{n}")' for n in range(7)),

@@ -33,12 +33,14 @@ class CatalogueReasoner:
         assert isinstance(structure, Catalogue)
         call = plan(question, "catalogue_plan", session)
         if call is None or call.name != "number":
-            return _finding(_collect(question, call, structure, session), count=False)
+            return _finding(_collect(question, call, structure, session, count=False), structure, count=False)
         counted = next((argument for argument in call.arguments if isinstance(argument, Call)), None)
-        return _finding(_collect(question, counted, structure, session), count=True)
+        return _finding(_collect(question, counted, structure, session, count=True), structure, count=True)
 
 
-def _collect(question: str, call: Call | None, catalogue: Catalogue, session: Session) -> list[tuple[str, Evidence]]:
+def _collect(
+    question: str, call: Call | None, catalogue: Catalogue, session: Session, *, count: bool
+) -> list[tuple[str, Evidence]]:
     """Return the entries of the list that a plan names; single statements where it names none that is known."""
     wanted = call.name if call else ""
     if wanted == "all":
@@ -50,7 +52,8 @@ def _collect(question: str, call: Call | None, catalogue: Catalogue, session: Se
             session.note(
                 "mentions", f"{' '.join(named)!r} stands in {len(found)} of {len(catalogue.documents)} documents"
             )
-            return _named(question, found, session)
+            # Documents are counted, not titles: several may have the same one.
+            return [(topic.title, hit) for topic, hit in found] if count else _named(question, found, session)
     if wanted in ("mentions", "documents"):
         return _named(question, _mentioning(question, catalogue, session), session)
     outline = choose_outline(question, catalogue, session) if wanted == "headings" else None
@@ -83,15 +86,18 @@ def _singular(word: str) -> str:
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
 
 
-def _finding(found: list[tuple[str, Evidence]], *, count: bool) -> Finding:
+def _finding(found: list[tuple[str, Evidence]], catalogue: Catalogue, *, count: bool) -> Finding:
     if not found:
         return NOTHING_FOUND
     values = tuple(answer for answer, _ in found)
     evidence = tuple(item for _, item in found)
+    read = len(catalogue.documents)
+    within = f" (among the {read} documents nearest to the question, of {read + catalogue.left_out})"
+    told = "; ".join(values) + (within if catalogue.left_out else "")
     if count:
         number = str(len(values))
-        return Finding(f"{number}: {'; '.join(values)}", (number,), evidence)
-    return Finding("; ".join(values), values, evidence)
+        return Finding(f"{number}: {told}", (number,), evidence)
+    return Finding(told, values, evidence)
 
 
 def _statements(question: str, catalogue: Catalogue, session: Session) -> list[tuple[str, Evidence]]:

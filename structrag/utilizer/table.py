@@ -83,11 +83,17 @@ def _readable(tables: Sequence[Table]) -> list[Table]:
 
 
 def _planned(sql: str, database: TableDatabase, session: Session) -> exp.Query | None:
-    """Return the query that came with the tables; it passes the same guard as one that the model writes."""
+    """Return the query that came with the tables if it passes the guard and runs, as one that the model writes must."""
     if not sql:
         return None
     session.note("sql", sql)
-    return guard(sql, database.catalog)
+    try:
+        query = guard(sql, database.catalog)
+        database.run(_text(Matcher(database).rewrite(query)))
+    except (RefusedSqlError, FailedQueryError) as error:
+        session.note("sql refused", str(error))
+        return None
+    return query
 
 
 def _write_query(question: str, tables: Sequence[Table], database: TableDatabase, session: Session) -> exp.Query | None:
