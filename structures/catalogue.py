@@ -93,7 +93,7 @@ class Catalogue:
             StoreError: The data is damaged or of another version.
         """
         record = Record(data)
-        left_out = int(record.number("left_out")) if "left_out" in data else 0  # absent in answers of before
+        left_out = record.whole("left_out") if "left_out" in data else 0  # absent in answers of before
         topics = tuple(_read_topic(item) for item in record.records("documents"))
         return cls(topics, record.texts("unplaced"), left_out)
 

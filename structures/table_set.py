@@ -201,7 +201,8 @@ class TableSet:
         tables = tuple(_read_table(item) for item in record.records("tables"))
         columns = {(table.name, column.name): column for table in tables for column in table.columns}
         conflicts = tuple(_read_conflict(item, columns) for item in record.records("conflicts"))
-        return cls(tables, record.texts("asked"), record.texts("covered"), conflicts, str(data.get("query", "")))
+        query = record.text("query") if "query" in data else ""  # absent in answers of before
+        return cls(tables, record.texts("asked"), record.texts("covered"), conflicts, query)
 
     def _cells(self) -> Iterator[Cell]:
         return (cell for table in self.tables for row in table.rows for cell in row.cells)

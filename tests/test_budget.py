@@ -17,7 +17,7 @@ from langchain_core.documents import Document
 from numpy.typing import NDArray
 
 from structrag import StructRAG
-from structrag.config import load_settings
+from structrag.config import Settings, load_settings
 from structrag.corpus.store import CorpusStore
 from structrag.errors import BudgetExceededError, ConfigError, ModelOutputError
 from structrag.models.chat import Prompt, most_prompt_tokens
@@ -28,6 +28,7 @@ from structrag.types import StructureType
 from structrag.usage import Budget, ModelCall, Prices, Usage, UsageMeter
 
 PROMPTS = files("structrag.structures").joinpath("prompts")
+PLAN = PROMPTS.joinpath("table_plan.txt").read_text(encoding="utf-8").strip()
 SCHEMA = PROMPTS.joinpath("table_schema.txt").read_text(encoding="utf-8").strip()
 ROWS = PROMPTS.joinpath("table_rows.txt").read_text(encoding="utf-8").strip()
 NAMES = ("Alder", "Birch", "Corvina", "Dune", "Elm", "Fir")
@@ -65,6 +66,7 @@ def slowly(prompt: str) -> dict[str, Any]:
 
 
 SCRIPT: Mapping[str, Any] = {
+    PLAN: 'rows("firm", "revenue")',
     SCHEMA: {"entity": "firm", "columns": [{"name": "revenue", "type": "number", "unit": "EUR million"}]},
     ROWS: rows_of,
     "CREATE TABLE": {"sql": "SELECT firm FROM firm ORDER BY revenue DESC LIMIT 1"},
@@ -109,7 +111,11 @@ def corpus(replies: CorpusStore) -> Iterator[MakeRag]:
 
 def building(calls: Sequence[ModelCall]) -> list[ModelCall]:
     """Return the calls that building made and the cache did not answer."""
-    return [call for call in calls if call.stage in ("table.fits", "table.schema", "table.rows") and not call.cached]
+    return [
+        call
+        for call in calls
+        if call.stage in ("table.fits", "table.plan", "table.schema", "table.rows") and not call.cached
+    ]
 
 
 class TestEstimate:
@@ -121,12 +127,12 @@ class TestEstimate:
         answer = rag.ask(MOST, structure="table")
         assert answer.values == ("Fir",)
         made = building(rag.calls(answer))
-        assert len(made) == 1 + len(TEXTS)
+        assert len(made) == 2 + len(TEXTS), "how to compute, the schema, and each document"
         assert estimate.structures == (StructureType.TABLE,)
         assert estimate.documents == len(TEXTS)
         assert len(made) <= estimate.calls <= len(made) + 1
         assert sum(call.prompt_tokens for call in made) <= estimate.prompt_tokens
-        sent = sum(most_prompt_tokens(call.messages) for call in made)
+        sent = sum(most_prompt_tokens(call.messages, call.schema) for call in made)
         assert sent <= estimate.prompt_tokens <= 1.5 * sent
         assert sum(call.completion_tokens for call in made) <= estimate.completion_tokens
         assert estimate.seconds > 0
@@ -269,7 +275,7 @@ class TestStopping:
         answer = again.ask(MOST, structure="table")
         assert answer.values == ("Fir",)
         assert not finished & set(second.prompts)
-        assert len(building(again.calls(answer))) == 1 + len(TEXTS) - calls
+        assert len(building(again.calls(answer))) == 2 + len(TEXTS) - calls
         assert answer.usage.cached == calls
 
     def test_tokens_are_exceeded_by_one_call_at_most_also_side_by_side(self, corpus: MakeRag) -> None:
@@ -297,7 +303,7 @@ class TestStopping:
         assert len(model.prompts) > len(slow.prompts) > 1
 
     def test_the_cost_stops_a_question_too(self, corpus: MakeRag) -> None:
-        rag, model = corpus(budget__cost=0.0005, models__prompt_price=1.0)
+        rag, model = corpus(budget__cost=0.0005, models__prompt_price=1.0, models__completion_price=1.0)
         with pytest.raises(BudgetExceededError, match=r"budget of 0.0005 cost .* is spent") as caught:
             rag.ask(MOST, structure="table")
         assert "budget.cost" in (caught.value.hint or "")
@@ -306,6 +312,13 @@ class TestStopping:
     def test_a_cost_without_prices_is_refused_at_once(self) -> None:
         with pytest.raises(ConfigError, match=r"`budget\.cost` is set.*\n.*models\.prompt_price"):
             load_settings(None, {"budget.cost": 1})
+
+    @pytest.mark.parametrize("price", ["prompt_price", "completion_price"])
+    def test_one_price_of_two_is_not_enough(self, price: str) -> None:
+        with pytest.raises(ConfigError, match=r"`budget\.cost` is set"):
+            load_settings(None, {"budget.cost": 1, f"models.{price}": 2})
+        with pytest.raises(ValueError, match=r"`budget\.cost` is set"):
+            Settings.model_validate({"budget": {"cost": 1}, "models": {price: 2}})
 
 
 class TestMeter:
@@ -371,3 +384,10 @@ class TestMeter:
 def test_prompts_are_counted_generously(text: str) -> None:
     assert most_prompt_tokens(Prompt("s", "Be brief.", text).messages()) >= len(text.split()) + 2
     assert most_prompt_tokens([("human", text)]) >= len(text.encode()) / 4
+
+
+def test_digits_and_the_schema_are_counted_too() -> None:
+    digits = "1234567890 " * 30
+    assert most_prompt_tokens([("human", digits)]) >= 300
+    schema = {"type": "object", "description": "x" * 100}
+    assert most_prompt_tokens([("human", "a")], schema) >= most_prompt_tokens([("human", "a")]) + 40

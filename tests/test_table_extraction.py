@@ -52,7 +52,7 @@ def make_session(embedder: SentenceTransformerEmbedder) -> MakeSession:
         store.put(document, [])
 
     def make(script: dict[str, Any]) -> tuple[Session, ScriptedChatModel]:
-        chat, model = scripted({"You plan the table": SCHEMA, **script})
+        chat, model = scripted({"You write how the answer": "rows()", "You plan the table": SCHEMA, **script})
         return Session(chat, embedder, store), model
 
     return make
