@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import platformdirs
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -142,6 +142,13 @@ class Settings(_Section):
     budget: BudgetSettings = BudgetSettings()
     tui: TuiSettings = TuiSettings()
 
+    @model_validator(mode="after")
+    def _require_prices(self) -> Self:
+        # With one price of two, half of what is spent would count for nothing.
+        if self.budget.cost and not (self.models.prompt_price and self.models.completion_price):
+            raise ValueError("`budget.cost` is set, but what tokens cost is not known.")
+        return self
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -174,16 +181,7 @@ def load_settings(folder: Path | None = None, flags: Mapping[str, Any] | None = 
         settings = Settings.model_validate(merged)
     except ValidationError as error:
         raise _explain(error, sources) from error
-    _require_prices(settings)
     return settings, list(_origins(settings, sources))
-
-
-def _require_prices(settings: Settings) -> None:
-    if settings.budget.cost and not (settings.models.prompt_price or settings.models.completion_price):
-        raise ConfigError(
-            "`budget.cost` is set, but what tokens cost is not known.",
-            hint="Set `models.prompt_price` and `models.completion_price` to what a million tokens cost.",
-        )
 
 
 def _read_file(path: Path) -> dict[str, Any]:
@@ -243,6 +241,11 @@ def _origins(settings: Settings, sources: list[tuple[str, dict[str, Any]]]) -> I
 
 def _explain(error: ValidationError, sources: list[tuple[str, dict[str, Any]]]) -> ConfigError:
     first = error.errors()[0]
+    if first["type"] == "value_error" and not first["loc"]:  # each setting is right, but not together
+        return ConfigError(
+            str(first["ctx"]["error"]),
+            hint="Set `models.prompt_price` and `models.completion_price` to what a million tokens cost.",
+        )
     dotted = ".".join(str(part) for part in first["loc"])
     section, _, key = dotted.partition(".")
     source = next(

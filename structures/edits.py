@@ -10,6 +10,7 @@ A structure never changes: undoing an edit is applying the others to what was bu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -32,9 +33,11 @@ from structrag.structures.edits_records import (
     StepText,
     TargetGoneError,
     TopicRename,
+    UnreadableEdit,
     describe_edit,
     edit_from_dict,
     edit_to_dict,
+    folded,
 )
 from structrag.structures.edits_table import cell_edit, edit_tables
 from structrag.structures.graph import KnowledgeGraph
@@ -56,6 +59,7 @@ __all__ = (
     "StepText",
     "TopicRename",
     "Unapplied",
+    "UnreadableEdit",
     "apply_edits",
     "branch_edit",
     "cell_edit",
@@ -136,6 +140,8 @@ def problem_of(kept: KeptEdit, documents: Iterable[SourceDocument]) -> str:
     """Return why an edit can apply to no structure of these documents any more; empty where it may."""
     texts = {document.id: document.text for document in documents}
     edit = kept.edit
+    if any(_names(name, text) for name in _by_name(edit) for text in texts.values()):
+        return ""
     places = [edit.place, edit.to] if isinstance(edit, BranchTarget | MemberMove) else [edit.place]
     for place in places:
         if place is None:
@@ -146,3 +152,17 @@ def problem_of(kept: KeptEdit, documents: Iterable[SourceDocument]) -> str:
         if words not in " ".join(texts[place.document].split()):
             return f"{place.document!r} does not say “{words}” any more"
     return ""
+
+
+def _by_name(edit: Edit) -> tuple[str, ...]:
+    """Return the names that an edit goes by, wherever they stand; none where it goes by words of one document."""
+    match edit:
+        case NameMerge():
+            return (edit.name,)
+        case FactAddition():
+            return (edit.head, edit.tail)
+    return ()
+
+
+def _names(name: str, text: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(folded(name))}(?!\w)", folded(text)) is not None

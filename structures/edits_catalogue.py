@@ -17,44 +17,73 @@ from structrag.structures.edits_records import (
     folded,
     marked,
 )
+from structrag.structures.edits_twins import anchor_among, meant_span
 from structrag.types import Evidence
 
 _T = TypeVar("_T")
 
 
-def topic_rename(topic: Topic, title: str) -> TopicRename:
+def topic_rename(topic: Topic, title: str, shown: Catalogue | None = None) -> TopicRename:
     """Return the edit that gives a topic another title.
+
+    Args:
+        topic: The topic.
+        title: The title that it is to have.
+        shown: Where it is: then it is told apart from topics of the same words also when their places move.
 
     Raises:
         ConfigError: The title is empty.
     """
     if not title.strip():
         raise ConfigError("A topic needs a title.")
-    return TopicRename(Anchor.at(topic.evidence), topic.title, " ".join(title.split()))
+    return TopicRename(_topic_anchor(topic, shown), topic.title, " ".join(title.split()))
 
 
-def member_move(member: Member, to: Topic) -> MemberMove:
+def member_move(member: Member, to: Topic, shown: Catalogue | None = None) -> MemberMove:
     """Return the edit that puts a member under another topic.
+
+    Args:
+        member: The member.
+        to: The topic that it belongs under.
+        shown: Where both are: then they are told apart from others of the same words also when their places move.
 
     Raises:
         ConfigError: It is there already.
     """
     if any(each is member for each in to.members):
         raise ConfigError(f"{member.text!r} is under {to.title!r} already.")
-    return MemberMove(Anchor.at(member.evidence), Anchor.at(to.evidence), to.title)
+    place = Anchor.at(member.evidence)
+    if shown is not None:
+        members = (each.evidence for topic in _topics(shown) for each in topic.members)
+        place = anchor_among(member.evidence, (each for each in members if _is_at(each, place)))
+    return MemberMove(place, _topic_anchor(to, shown), to.title)
+
+
+def _topic_anchor(topic: Topic, shown: Catalogue | None) -> Anchor:
+    place = Anchor.at(topic.evidence)
+    if shown is None:
+        return place
+    alike = (each.evidence for each in _titled(_topics(shown), place, topic.title))
+    return anchor_among(topic.evidence, (each for each in alike if _is_at(each, place)))
+
+
+def _topics(catalogue: Catalogue) -> list[Topic]:
+    return [topic for document in catalogue.documents for topic in document.walk()]
 
 
 def edit_catalogue(structure: Catalogue, kept: KeptEdit, edit: TopicRename | MemberMove) -> Catalogue | None:
-    """Return the catalogue with an edit applied; ``None`` if it is of other documents.
+    """Return the catalogue with an edit applied; ``None`` if it is of other documents, or of some that are not in it.
 
     Raises:
         TargetGoneError: The document is there, but not the topic or member, or not the topic that it belongs under.
     """
-    topics = [topic for document in structure.documents for topic in document.walk()]
-    if edit.place.document not in {e.span.document_id for e in structure.evidence()}:
-        if edit.place.document in structure.unplaced:
-            raise TargetGoneError(f"{edit.place.document!r} shows no text to place any more")
-        return None
+    documents = {each.span.document_id for each in structure.evidence()}
+    for place in (edit.place, edit.to) if isinstance(edit, MemberMove) else (edit.place,):
+        if place.document in structure.unplaced and place.document not in documents:
+            raise TargetGoneError(f"{place.document!r} shows no text to place any more")
+        if place.document not in documents:
+            return None
+    topics = _topics(structure)
     if isinstance(edit, TopicRename):
         return _renamed(structure, topics, kept, edit)
     return _moved(structure, topics, kept, edit)
@@ -98,9 +127,13 @@ def _arrival(member: Member) -> int:
 
 
 def _topic(topics: list[Topic], place: Anchor, title: str) -> Topic:
+    return _nearest(_titled(topics, place, title), place, lambda topic: topic.evidence)
+
+
+def _titled(topics: list[Topic], place: Anchor, title: str) -> list[Topic]:
     # A document's topic and its first heading may rest on the same words.
     titled = [topic for topic in topics if folded(title) in _titles(topic)]
-    return _nearest(titled if _stand_at(titled, place) else topics, place, lambda topic: topic.evidence)
+    return titled if _stand_at(titled, place) else topics
 
 
 def _titles(topic: Topic) -> set[str]:
@@ -119,7 +152,8 @@ def _nearest(items: list[_T], place: Anchor, evidence_of: Callable[[_T], Evidenc
     there = [item for item in items if _is_at(evidence_of(item), place)]
     if not there:
         raise TargetGoneError(f"{place.document!r} does not say “{' '.join(place.quote.split())}” any more")
-    return min(there, key=lambda item: abs(evidence_of(item).span.start - place.start))
+    span = meant_span(place, map(evidence_of, there))
+    return next(item for item in there if evidence_of(item).span == span)
 
 
 def _rebuilt(structure: Catalogue, change: Callable[[Topic], Topic]) -> Catalogue:

@@ -17,6 +17,7 @@ from structrag.structures.edits_records import (
     folded,
     marked,
 )
+from structrag.structures.edits_twins import anchor_among, meant_span
 from structrag.structures.graph import Fact, KnowledgeGraph
 from structrag.types import EditMark, Evidence
 
@@ -45,21 +46,38 @@ def fact_addition(graph: KnowledgeGraph, head: str, relation: str, tail: str) ->
     ends = [name for name in (head, tail) if any(name in (fact.head, fact.tail) for fact in graph.facts)]
     if not ends:
         raise ConfigError(f"Neither {head!r} nor {tail!r} is in the graph.", hint="Begin at a name that is there.")
-    return FactAddition(Anchor.at(_at_name(graph, ends[0]).evidence), head, relation, tail)
+    at = _at_name(graph, ends[0]).evidence
+    edit = FactAddition(Anchor.at(at), head, relation, tail)
+    return replace(edit, place=anchor_among(at, _quoted(graph, edit)))
 
 
-def fact_removal(fact: Fact) -> FactRemoval:
-    """Return the edit that takes an edge out."""
-    return FactRemoval(Anchor.at(fact.evidence), fact.head, fact.relation, fact.tail)
+def fact_removal(fact: Fact, graph: KnowledgeGraph | None = None) -> FactRemoval:
+    """Return the edit that takes an edge out.
+
+    Args:
+        fact: The edge.
+        graph: Where it is shown: then it is told apart from equal edges also when their places move.
+    """
+    edit = FactRemoval(Anchor.at(fact.evidence), fact.head, fact.relation, fact.tail)
+    return edit if graph is None else replace(edit, place=_anchor(fact, graph, edit))
 
 
-def fact_change(fact: Fact, head: str, relation: str, tail: str) -> FactChange:
+def fact_change(fact: Fact, head: str, relation: str, tail: str, graph: KnowledgeGraph | None = None) -> FactChange:
     """Return the edit that changes an edge.
+
+    Args:
+        fact: The edge.
+        head: The name that it is to begin at.
+        relation: What it is to say.
+        tail: The name that it is to lead to.
+        graph: Where it is shown: then it is told apart from equal edges also when their places move.
 
     Raises:
         ConfigError: Something is empty, or the ends are the same.
     """
-    return FactChange(Anchor.at(fact.evidence), fact.head, fact.relation, fact.tail, *_words(head, relation, tail))
+    words = _words(head, relation, tail)
+    edit = FactChange(Anchor.at(fact.evidence), fact.head, fact.relation, fact.tail, *words)
+    return edit if graph is None else replace(edit, place=_anchor(fact, graph, edit))
 
 
 def edit_graph(graph: KnowledgeGraph, kept: KeptEdit, edit: GraphEdit, base: KnowledgeGraph) -> KnowledgeGraph | None:
@@ -138,15 +156,13 @@ def _changed(graph: KnowledgeGraph, kept: KeptEdit, edit: FactChange) -> Knowled
 
 def _find(graph: KnowledgeGraph, edit: FactRemoval | FactChange) -> int | None:
     """Return the place of the edge that an edit means: its names and relation, else the same words of the document."""
+    there = _exact(graph, edit)
+    if there:
+        span = meant_span(edit.place, (fact.evidence for _, fact in there))
+        return next(at for at, fact in there if fact.evidence.span == span)
     head, tail = _node(graph, edit.head), _node(graph, edit.tail)
-    in_document = [
-        (at, fact) for at, fact in enumerate(graph.facts) if fact.evidence.span.document_id == edit.place.document
-    ]
+    in_document = _in_document(graph, edit)
     alike = [(at, fact) for at, fact in in_document if folded(fact.relation) == folded(edit.relation)]
-    exact = [(at, fact) for at, fact in alike if (fact.head, fact.tail) == (head, tail)]
-    if exact:
-        there = [(at, fact) for at, fact in exact if fact.evidence.quote == edit.place.quote] or exact
-        return min(there, key=lambda each: abs(each[1].evidence.span.start - edit.place.start))[0]
     # A name may be written otherwise now: where an earlier edit merged it and was undone, say.
     quoted = [
         (at, fact)
@@ -160,13 +176,41 @@ def _find(graph: KnowledgeGraph, edit: FactRemoval | FactChange) -> int | None:
     return None
 
 
+def _in_document(graph: KnowledgeGraph, edit: GraphEdit) -> list[tuple[int, Fact]]:
+    facts = enumerate(graph.facts)
+    return [(at, fact) for at, fact in facts if fact.evidence.span.document_id == edit.place.document]
+
+
+def _exact(graph: KnowledgeGraph, edit: FactRemoval | FactChange) -> list[tuple[int, Fact]]:
+    """Return the edges with an edit's names and relation; those that rest on its words, where there are some."""
+    wanted = (_node(graph, edit.head), folded(edit.relation), _node(graph, edit.tail))
+    named = [
+        (at, fact) for at, fact in _in_document(graph, edit) if (fact.head, folded(fact.relation), fact.tail) == wanted
+    ]
+    return [(at, fact) for at, fact in named if fact.evidence.quote == edit.place.quote] or named
+
+
+def _anchor(fact: Fact, graph: KnowledgeGraph, edit: FactRemoval | FactChange) -> Anchor:
+    return anchor_among(fact.evidence, (each.evidence for _, each in _exact(graph, edit)))
+
+
+def _quoted(graph: KnowledgeGraph, edit: FactAddition) -> list[Evidence]:
+    """Return where the documents speak of an added edge's ends with just the words that it was added at."""
+    ends = {_node(graph, edit.head), _node(graph, edit.tail)}
+    told = (fact.evidence for _, fact in _in_document(graph, edit) if ends & {fact.head, fact.tail})
+    return [each for each in told if each.quote == edit.place.quote and each.verified]
+
+
 def _ground(base: KnowledgeGraph, edit: FactAddition) -> Evidence | None:
     """Return where the documents speak of an added edge: where it was added, else at one of its ends."""
+    quoted = _quoted(base, edit)
+    if quoted:
+        span = meant_span(edit.place, quoted)
+        return next(each for each in quoted if each.span == span)
     ends = {_node(base, edit.head), _node(base, edit.tail)}
-    at_ends = [fact.evidence for fact in base.facts if ends & {fact.head, fact.tail}]
-    quoted = (e for e in at_ends if Anchor.at(e).quote == edit.place.quote and e.verified)
-    in_document = (e for e in at_ends if e.span.document_id == edit.place.document and e.verified)
-    return next(quoted, None) or next(in_document, None) or next((e for e in at_ends if e.verified), None)
+    at_ends = [fact.evidence for fact in base.facts if ends & {fact.head, fact.tail} and fact.evidence.verified]
+    in_document = (each for each in at_ends if each.span.document_id == edit.place.document)
+    return next(in_document, None) or next(iter(at_ends), None)
 
 
 def _addition(fact: Fact) -> int:

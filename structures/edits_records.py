@@ -20,17 +20,26 @@ class Anchor:
 
     Attributes:
         quote: The document's words; empty where the item has none.
-        start: Where they stood when the edit was made: of several equal places, the nearest is meant.
+        start: Where they stood when the edit was made.
+        nth: Which of several equal places is meant, from 1; 0 where that is not known: then the nearest is.
+        of: How many equal places there were; 0 where that is not known.
     """
 
     document: str
     quote: str = ""
     start: int = 0
+    nth: int = 0
+    of: int = 0
 
     @classmethod
     def at(cls, evidence: Evidence) -> Anchor:
         """Return the anchor of an item with this evidence."""
         return cls(evidence.span.document_id, evidence.quote, evidence.span.start)
+
+    def is_at(self, evidence: Evidence) -> bool:
+        """Whether evidence stands just where the anchor did, with the same words."""
+        told = (evidence.span.document_id, evidence.quote, evidence.span.start)
+        return told == (self.document, self.quote, self.start)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +156,25 @@ class MemberMove:
     to_title: str
 
 
+@dataclass(frozen=True, slots=True)
+class UnreadableEdit:
+    """What is left of an edit that was taken back and is damaged: it is listed, and changes nothing."""
+
+    kind: ClassVar[str] = "unreadable"
+    place: Anchor = Anchor("")
+
+
 Edit = (
-    CellEdit | NameMerge | FactAddition | FactRemoval | FactChange | StepText | BranchTarget | TopicRename | MemberMove
+    CellEdit
+    | NameMerge
+    | FactAddition
+    | FactRemoval
+    | FactChange
+    | StepText
+    | BranchTarget
+    | TopicRename
+    | MemberMove
+    | UnreadableEdit
 )
 _KINDS: Mapping[str, type[Edit]] = {
     kind.kind: kind
@@ -209,13 +235,13 @@ def edit_from_dict(data: Mapping[str, Any], *, number: int = 0) -> Edit:
     Raises:
         StoreError: The data is damaged, or of a later version.
     """
-    fields = {name: value for name, value in data.items() if name != "kind"}
     try:
+        fields = {name: value for name, value in data.items() if name != "kind"}
         for name in ("place", "to"):
             if fields.get(name) is not None:
                 fields[name] = Anchor(**fields[name])
         return _KINDS[data["kind"]](**fields)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StoreError(
             f"The edit {number} cannot be read, as it is damaged or of a later version: {error}.",
             hint=f"Take it back, and the others apply: structrag edits undo {number}",
@@ -245,6 +271,8 @@ def describe_edit(edit: Edit) -> str:
             return f"topic {edit.title} is called {edit.to_title}"
         case MemberMove():
             return f"“{' '.join(edit.place.quote.split())}” belongs under {edit.to_title}"
+        case UnreadableEdit():
+            return "cannot be read"
 
 
 def marked(evidence: Evidence, mark: EditMark, *, vouched: bool = False) -> Evidence:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from structrag.errors import ConfigError
 from structrag.structures.edits_records import Anchor, CellEdit, KeptEdit, TargetGoneError, folded, marked
+from structrag.structures.edits_twins import anchor_among, meant_span
 from structrag.structures.table_set import Cell, Column, ColumnType, Conflict, Row, Table, TableSet, Value
 from structrag.structures.table_units import PLAIN, parse_unit
 from structrag.structures.table_values import parse_boolean, parse_date, parse_quantity
@@ -24,7 +25,8 @@ def cell_edit(structure: TableSet, table: str, row: int, column: str, value: str
         value: As a person writes it; without a unit it is in the column's; empty to empty the cell.
 
     Raises:
-        ConfigError: There is no such cell, or the value does not suit its column.
+        ConfigError: There is no such cell, the value does not suit its column, no document speaks of the row, or
+            nothing tells the cell from another one.
     """
     found = next((each for each in structure.tables if each.name == table), None)
     if found is None or not 0 <= row < len(found.rows) or column not in {each.name for each in found.columns}:
@@ -32,8 +34,19 @@ def cell_edit(structure: TableSet, table: str, row: int, column: str, value: str
     at = found.column_index(column)
     read_value(value, found.columns[at])
     cell = found.rows[row].cells[at]
-    anchor = Anchor.at(_ground(cell, found.rows[row]))
-    return CellEdit(anchor, column, _subject(found, found.rows[row]).raw, cell.raw, value.strip())
+    ground = _ground(cell, found.rows[row])
+    if not ground.span.document_id:
+        raise ConfigError(
+            f"Row {row + 1} of the table {table!r} was made up for the question, and no document speaks of this cell.",
+            hint="Change a cell that shows where it was read.",
+        )
+    edit = CellEdit(Anchor.at(ground), column, _subject(found, found.rows[row]).raw, cell.raw, value.strip())
+    try:
+        alike = _alike(_fitting(structure, edit), edit)
+        _require_one_a_table([each for each in alike if each.ground.span == ground.span], structure)
+    except TargetGoneError as unclear:
+        raise ConfigError(f"The cell cannot be changed: {unclear}.") from unclear
+    return replace(edit, place=anchor_among(ground, (each.ground for each in alike)))
 
 
 def read_value(text: str, column: Column) -> Value:
@@ -72,24 +85,82 @@ def edit_tables(structure: TableSet, kept: KeptEdit, edit: CellEdit) -> TableSet
     Raises:
         TargetGoneError: The column is there, but the row or what the cell held is not.
     """
+    fitting = _fitting(structure, edit)
+    if not fitting:
+        return None
+    alike = _alike(fitting, edit)
+    span = meant_span(edit.place, (each.ground for each in alike))
+    meant = [each for each in alike if each.ground.span == span]
+    _require_one_a_table(meant, structure)
     tables = list(structure.tables)
     conflicts = structure.conflicts
-    is_there = False
-    for index, table in enumerate(tables):
+    for place in meant:
+        table = tables[place.table]
+        row = table.rows[place.row]
+        new = _edited(place, table.columns[place.column], kept, edit)
+        cells = (*row.cells[: place.column], new, *row.cells[place.column + 1 :])
+        rows = (*table.rows[: place.row], replace(row, cells=cells), *table.rows[place.row + 1 :])
+        tables[place.table] = replace(table, rows=rows)
+        conflicts = tuple(_settled(conflicts, place.cell, new))
+    return replace(structure, tables=tuple(tables), conflicts=conflicts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A cell that an edit may mean: the numbers of its table, row and column, and where the document speaks of it."""
+
+    table: int
+    row: int
+    column: int
+    cell: Cell
+    ground: Evidence
+
+
+def _fitting(structure: TableSet, edit: CellEdit) -> list[_Place]:
+    """Return the cells of all tables that an edit may mean; none if they hold nothing of its column and document.
+
+    Raises:
+        TargetGoneError: The column is there, but the row or what the cell held is not.
+    """
+    fitting: list[_Place] = []
+    problem = ""
+    for at, table in enumerate(structure.tables):
         column = _column(table, edit)
         if column is None:
             continue
-        rows = [(at, row) for at, row in enumerate(table.rows) if _document(row, column) == edit.place.document]
-        if not rows:
-            continue
-        at, row = _row(rows, table, column, edit)
-        old = row.cells[column]
-        new = _edited(old, row, table.columns[column], kept, edit)
-        cells = (*row.cells[:column], new, *row.cells[column + 1 :])
-        tables[index] = replace(table, rows=(*table.rows[:at], replace(row, cells=cells), *table.rows[at + 1 :]))
-        conflicts = tuple(_settled(conflicts, old, new))
-        is_there = True
-    return replace(structure, tables=tuple(tables), conflicts=conflicts) if is_there else None
+        rows = _rows(table, column, edit.place.document)
+        about = [each for each in rows if folded(edit.subject) in _said(_subject(table, table.rows[each[0]]))]
+        fitting += [_Place(at, row, column, cell, ground) for row, cell, ground in about if _is_unchanged(cell, edit)]
+        if about:
+            problem = f"the document now says {about[0][1].raw!r} there, not {edit.raw!r}"
+        elif rows:
+            problem = problem or f"the table {table.title!r} has no row about {edit.subject!r} any more"
+    if problem and not fitting:
+        raise TargetGoneError(problem)
+    return fitting
+
+
+def _rows(table: Table, column: int, document: str) -> list[tuple[int, Cell, Evidence]]:
+    """Return the cells of a column that are of a document: a row may unite what several documents say."""
+    grounds = ((at, row.cells[column], _ground(row.cells[column], row)) for at, row in enumerate(table.rows))
+    return [each for each in grounds if each[2].span.document_id == document]
+
+
+def _alike(fitting: list[_Place], edit: CellEdit) -> list[_Place]:
+    """Return the cells that fit best: those that hold what was changed, and of these those that rest on its words."""
+    holding = [each for each in fitting if folded(edit.raw) in _said(each.cell)] or fitting
+    return [each for each in holding if folded(each.ground.quote) == folded(edit.place.quote)] or holding
+
+
+def _require_one_a_table(meant: list[_Place], structure: TableSet) -> None:
+    """Make sure that no table has two such cells: several tables may show the same cell, but one table does not."""
+    tables = [each.table for each in meant]
+    twice = next((table for table in tables if tables.count(table) > 1), None)
+    if twice is not None:
+        title = structure.tables[twice].title
+        raise TargetGoneError(
+            f"it is ambiguous, as rows of the table {title!r} rest on the same words and hold the same"
+        )
 
 
 def _column(table: Table, edit: CellEdit) -> int | None:
@@ -108,15 +179,9 @@ def _column(table: Table, edit: CellEdit) -> int | None:
         for row in table.rows
         if folded(edit.subject) in _said(_subject(table, row))
         for at, cell in enumerate(row.cells)
-        if cell.evidence and Anchor.at(cell.evidence) == edit.place and folded(edit.raw) in _said(cell)
+        if cell.evidence and edit.place.is_at(cell.evidence) and folded(edit.raw) in _said(cell)
     }
     return found.pop() if len(found) == 1 else None
-
-
-def _document(row: Row, column: int) -> str:
-    """Return the document that a row's cell is of: a row may unite what several documents say."""
-    evidence = row.cells[column].evidence
-    return evidence.span.document_id if evidence else row.document_id
 
 
 def _subject(table: Table, row: Row) -> Cell:
@@ -124,18 +189,6 @@ def _subject(table: Table, row: Row) -> Cell:
     if table.key:
         return row.cells[table.column_index(table.key)]
     return next((cell for cell in row.cells if cell.raw.strip()), row.cells[0])
-
-
-def _row(rows: list[tuple[int, Row]], table: Table, column: int, edit: CellEdit) -> tuple[int, Row]:
-    """Return the row that an edit means."""
-    about = [(at, row) for at, row in rows if folded(edit.subject) in _said(_subject(table, row))]
-    if not about:
-        raise TargetGoneError(f"the table {table.title!r} has no row about {edit.subject!r} any more")
-    same = [(at, row) for at, row in about if _is_unchanged(row.cells[column], edit)]
-    if not same:
-        now = about[0][1].cells[column].raw
-        raise TargetGoneError(f"the document now says {now!r} there, not {edit.raw!r}")
-    return min(same, key=lambda each: _distance(each[1].cells[column], edit))
 
 
 def _said(cell: Cell) -> set[str]:
@@ -149,17 +202,13 @@ def _is_unchanged(cell: Cell, edit: CellEdit) -> bool:
     return folded(edit.raw) in _said(cell) or (bool(quote) and quote == edit.place.quote)
 
 
-def _distance(cell: Cell, edit: CellEdit) -> int:
-    return abs(cell.evidence.span.start - edit.place.start) if cell.evidence else 0
-
-
-def _edited(cell: Cell, row: Row, column: Column, kept: KeptEdit, edit: CellEdit) -> Cell:
+def _edited(place: _Place, column: Column, kept: KeptEdit, edit: CellEdit) -> Cell:
     try:
         value = read_value(edit.value, column)
     except ConfigError as error:
         raise TargetGoneError(error.message.rstrip(".")) from error
-    evidence = marked(_ground(cell, row), kept.mark(edit.value or "(empty)", cell.raw), vouched=True)
-    return Cell(edit.value, value, evidence)
+    mark = kept.mark(edit.value or "(empty)", place.cell.raw)
+    return Cell(edit.value, value, marked(place.ground, mark, vouched=True))
 
 
 def _ground(cell: Cell, row: Row) -> Evidence:

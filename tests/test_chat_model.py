@@ -72,6 +72,44 @@ def test_a_document_cannot_end_its_turn(mark: str) -> None:
     assert "Say blue." in text
 
 
+def test_no_turn_but_the_systems_can_hold_a_mark(meter: UsageMeter) -> None:
+    mark = "<|im_end|>"
+    prompt = replace(STRICT, system=f"Be brief.{mark}", examples=((f"1{mark}", f"2{mark}"),))
+    chat, model = scripted({"": [f"No.{mark}", {"n": 4}]})
+    chat.reply(prompt, meter)
+    asked = model.prompts[-1]
+    assert asked.count("<|") == 1
+    assert asked.startswith(f"Be brief.{mark}\n")
+    assert "No.< |im_end|>" in asked
+
+
+def test_an_error_that_quotes_the_reply_cannot_end_its_turn_either(meter: UsageMeter) -> None:
+    chat, model = scripted({"": ['{"n": "<|im_end|>"}', {"n": 4}]})
+    chat.reply(STRICT, meter)
+    assert "<|" not in model.prompts[-1]
+    assert model.prompts[-1].count("< |im_end|>") == 2
+
+
+def test_a_call_of_which_the_endpoint_tells_no_usage_is_charged_an_estimate() -> None:
+    class Silent(ScriptedChatModel):
+        """Tells nothing of what calls take."""
+
+        def _generate(self, *arguments: Any, **options: Any) -> Any:
+            result = super()._generate(*arguments, **options)
+            for generation in result.generations:
+                generation.message.usage_metadata = None
+            return result
+
+    _, model = scripted({"": "Four."})
+    chat = ChatModel("silent", lambda: Silent(**dict(model)))
+    limited = UsageMeter(Budget(tokens=20))
+    chat.reply(PLAIN, limited)
+    assert limited.snapshot().prompt_tokens >= 7
+    assert 1 <= limited.snapshot().completion_tokens <= PLAIN.max_tokens
+    with pytest.raises(BudgetExceededError):
+        chat.reply(replace(PLAIN, user="And three and three?"), limited)
+
+
 def test_examples_stand_between_the_system_prompt_and_the_question() -> None:
     prompt = replace(PLAIN, examples=(("1+1?", "Two."),))
     assert prompt.messages() == [

@@ -89,6 +89,34 @@ def test_other_machines_are_let_in_with_a_warning(served: list[Any], arguments: 
     assert served[0].given["public_url"] == url
 
 
+def test_a_public_url_is_warned_of_where_only_a_proxy_connects(served: list[Any]) -> None:
+    result = run("--public-url", "https://x.example")
+    assert result.exit_code == 0, result.output
+    assert result.stderr.startswith("WARNING: x.example can be reached from other machines.")
+    assert "WARNING" not in run("--public-url", "http://localhost:9000").stderr
+
+
+@pytest.mark.parametrize("url", ["x.example", "ftp://x.example", "http://[", "http://x.example:port", "http://"])
+def test_what_is_no_url_for_browsers_is_refused(served: list[Any], url: str) -> None:
+    result = run("--public-url", url)
+    assert result.exit_code == 2
+    assert "no URL that browsers can be sent to" in result.stderr
+    assert served == []
+
+
+def test_a_port_in_use_is_told_with_what_to_do(served: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    from textual_serve import server
+
+    def serve(self: Any, debug: bool = False) -> None:
+        raise OSError(98, "address already in use")
+
+    monkeypatch.setattr(server.Server, "serve", serve)
+    result = run("--port", "9000")
+    assert result.exit_code == 2
+    assert "Nothing can listen at 127.0.0.1, port 9000: address already in use." in result.stderr
+    assert "--port 9001" in result.stderr
+
+
 def test_all_addresses_need_a_url_for_browsers(served: list[Any]) -> None:
     result = run("--host", "0.0.0.0")
     assert result.exit_code == 2
@@ -136,6 +164,8 @@ def test_pages_of_other_sites_may_not_connect(served: list[Any], origin: str | N
 
 def test_origins_are_those_of_the_url_and_of_this_machine() -> None:
     assert allowed_origins("192.168.0.7", 9000, "https://x.example/tui") == {"https://x.example"}
+    assert allowed_origins("192.168.0.7", 9000, "HTTPS://X.Example:443/tui") == {"https://x.example"}
+    assert allowed_origins("192.168.0.7", 9000, "http://X.example:443") == {"http://x.example:443"}
     assert "http://localhost" in allowed_origins("127.0.0.1", 80, "http://127.0.0.1")
     assert "http://[::1]:8000" in allowed_origins("::1", 8000, "http://[::1]:8000")
 

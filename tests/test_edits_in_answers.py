@@ -26,12 +26,13 @@ from structrag.corpus.store import DATABASE_NAME, CorpusStore
 from structrag.errors import StoreError
 from structrag.events import Event, StepTaken, StructureBuilt
 from structrag.models.weights import Progress
+from structrag.pipeline.question import QuestionRun
 from structrag.router import FixedRouter
-from structrag.structures.edits import CellEdit, cell_edit, merge_edit
+from structrag.structures.edits import CellEdit, cell_edit, describe_edit, merge_edit
 from structrag.structures.graph import KnowledgeGraph
 from structrag.structures.table_set import TableSet
 from structrag.testing import scripted
-from structrag.types import Answer, SourceDocument, Structure, StructureType, TraceStep
+from structrag.types import Answer, EditMark, Evidence, SourceDocument, Span, Structure, StructureType, TraceStep
 
 FIRMS = "# Firms\n\n| Firm | Revenue (EUR million) |\n|---|---|\n| Alder | 412 |\n| Birch | 97 |\n"
 MOST = "Which firm has the highest revenue?"
@@ -217,18 +218,26 @@ class TestLooking:
         with reopen() as rag:
             assert rag.ask(MOST).values == ("Birch",)
 
-    def test_a_damaged_edit_is_named_and_can_be_taken_back(self, reopen: Open, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("payload", ["{}", "[]", "3", "{", '"x"', '{"kind": "cell", "place": []}'])
+    def test_a_damaged_edit_is_named_and_can_be_taken_back(self, reopen: Open, tmp_path: Path, payload: str) -> None:
         with reopen() as rag:
             rag.add_documents([Document(FIRMS, id="firms")])
             rag.edit(birch_earns("970", rag.ask(MOST)))
             connection = sqlite3.connect(tmp_path / "corpus" / DATABASE_NAME)
             with connection:
-                connection.execute("UPDATE edits SET payload = '{}'")
+                connection.execute("UPDATE edits SET payload = ?", [payload])
             connection.close()
             with pytest.raises(StoreError, match="edit 1 cannot be read"):
                 rag.ask(MOST)
             rag.undo_edit(1)
             assert rag.ask(MOST).values == ("Alder",)
+            (listed,) = rag.edits(with_undone=True)
+            assert (listed.undone, describe_edit(listed.edit), rag.edit_problems()) == (True, "cannot be read", {})
+
+    def test_an_edit_in_no_document_is_cited_without_one(self, rag: StructRAG) -> None:
+        mark = EditMark(1, "person", "2026-11-22T10:00:00+00:00", "9")
+        (cited,) = QuestionRun._cite(rag._run, [Evidence(Span("", 0, 0), "", edits=(mark,))])
+        assert (cited.number, cited.title, cited.locator) == (1, "(no document)", "")
 
 
 def test_names_that_a_person_merged_are_one_in_the_graph(reopen: Open) -> None:

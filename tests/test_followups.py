@@ -99,6 +99,14 @@ class TestAsking:
         last = rewriting(model)[-1]
         assert "Earlier question: What revenue did Alder have?\nAnswer: 412\nQuestion: And in 2024?" in last
 
+    def test_one_that_is_too_long_is_asked_as_it_is(self, corpus: MakeRag) -> None:
+        rag, model = corpus({INSTRUCTIONS: {"question": "What revenue did Alder have?"}})
+        first = rag.ask(FIRST)
+        question = f"What revenue did it have, {'so that all of us know, ' * 15}please?"
+        answer = rag.ask(question, after=[first])
+        assert (answer.standalone, rewriting(model)) == ("", [])
+        assert notes(answer) == ["asked as it is: it is longer than 300 characters"]
+
     def test_one_that_stands_alone_costs_no_call(self, corpus: MakeRag) -> None:
         rag, model = corpus({})
         first = rag.ask(FIRST)

@@ -22,7 +22,9 @@ LOOPBACK = "127.0.0.1"
 PORT = 8000
 _PACKAGE = "textual_serve"
 _HTTP_PORT = 80
+_USUAL_PORTS = {"http": _HTTP_PORT, "https": 443}
 """Left out of origins by browsers."""
+_LAST_PORT = 65535
 
 
 def serve(
@@ -50,9 +52,11 @@ def serve(
     """
     if find_spec(_PACKAGE) is None:
         raise MissingExtraError(_PACKAGE, extra="serve", purpose="Showing the terminal UI in a browser")
-    if not is_loopback(host):
+    public_host = _public_host(public_url) if public_url else LOOPBACK
+    if not (is_loopback(host) and is_loopback(public_host)):
+        reached = public_host if is_loopback(host) else host
         narrate(
-            f"WARNING: {host} can be reached from other machines. Whoever connects can read all documents of this "
+            f"WARNING: {reached} can be reached from other machines. Whoever connects can read all documents of this "
             "corpus, add files of this machine to it, and use the model at your cost. There is no password, and "
             "nothing is encrypted. Stop it with Ctrl+C unless you trust the whole network."
         )
@@ -84,16 +88,46 @@ def _serve(started: str, host: str, port: int, url: str) -> None:
             response: web.WebSocketResponse = await super().handle_websocket(request)
             return response
 
-    SameOriginServer(started, host=host, port=port, title="StructRAG", public_url=url).serve()
+    try:
+        SameOriginServer(started, host=host, port=port, title="StructRAG", public_url=url).serve()
+    except OSError as error:
+        raise ConfigError(
+            f"Nothing can listen at {host}, port {port}: {error.strerror or error}.",
+            hint=f"If another program listens there, choose another port: --port {port % _LAST_PORT + 1}",
+        ) from error
 
 
 def allowed_origins(host: str, port: int, url: str) -> frozenset[str]:
     """Return the origins of pages that may connect: that of the URL and, on loopback, this machine by its names."""
-    parts = urlsplit(url)
-    own = {f"{parts.scheme}://{parts.netloc}"}
+    own = {_origin(url)}
     if is_loopback(host):
         own |= {_url(name, port) for name in ("localhost", LOOPBACK, "::1")}
     return frozenset(own)
+
+
+def _origin(url: str) -> str:
+    """Return the origin of a URL as browsers write it: in lower case, without a port that goes without saying."""
+    parts = urlsplit(url)
+    name = parts.hostname or ""
+    name = f"[{name}]" if ":" in name else name
+    is_usual = parts.port in (None, _USUAL_PORTS.get(parts.scheme))
+    return f"{parts.scheme}://{name}" if is_usual else f"{parts.scheme}://{name}:{parts.port}"
+
+
+def _public_host(url: str) -> str:
+    """Return the host of a URL that browsers are sent to.
+
+    Raises:
+        ConfigError: It is none of http or https, or names no host.
+    """
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname if parts.port != 0 else None
+    except ValueError:
+        host = None
+    if not host or parts.scheme not in _USUAL_PORTS:
+        raise ConfigError(f"{url!r} is no URL that browsers can be sent to.", hint="Such as https://example.org")
+    return host
 
 
 def _url(host: str, port: int) -> str:

@@ -48,7 +48,7 @@ class StoredPreference:
 
 @dataclass(frozen=True, slots=True)
 class StoredEdit:
-    """What a person changed; ``created`` is an ISO time in UTC, ``undone`` says that it no longer counts."""
+    """What a person changed, ``{}`` if damaged; ``created`` is an ISO time in UTC, ``undone``: it no longer counts."""
 
     id: int
     created: str
@@ -328,7 +328,7 @@ class CorpusStore:
         """Return the edits that count, oldest first; on demand those that were undone too."""
         where = "" if with_undone else "WHERE undone = 0"
         rows = self._database.rows(f"SELECT id, created, who, payload, undone FROM edits {where} ORDER BY id")
-        return [StoredEdit(row[0], row[1], row[2], json.loads(row[3]), bool(row[4])) for row in rows]
+        return [StoredEdit(row[0], row[1], row[2], _object(row[3]), bool(row[4])) for row in rows]
 
     def _documents(self, where: str, values: Iterable[Any] = ()) -> list[SourceDocument]:
         rows = self._database.rows(f"SELECT {_COLUMNS} FROM documents {where} ORDER BY id", values)
@@ -380,6 +380,14 @@ def _unpacked(answer_id: str, packed: bytes) -> list[dict[str, Any]]:
         return list(json.loads(zlib.decompress(packed)))
     except (zlib.error, ValueError, TypeError) as error:
         raise StoreError(f"The record of the calls of the answer {answer_id!r} is damaged: {error}.") from error
+
+
+def _object(text: str) -> dict[str, Any]:
+    """Return a kept JSON object; an empty one where it is damaged."""
+    try:
+        return dict(json.loads(text))
+    except (ValueError, TypeError):
+        return {}
 
 
 def _nearest(wanted: str, known: Sequence[str]) -> str | None:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _TOP_LOGPROBS = 20
 _CHARACTERS_PER_TOKEN = 2.5
 """Fewer than texts have in common languages, tables of figures included: what is counted so is an upper bound."""
+_PER_DIGIT = 1
+"""Many tokenizers give each digit a token of its own."""
 _PER_MESSAGE = 8
 """Tokens that chat templates put around each message."""
 
@@ -57,11 +59,11 @@ class Prompt:
     def messages(self) -> list[tuple[str, str]]:
         """Return the chat as pairs of role and text, the fixed part first.
 
-        Documents and questions stand in the last turn: what chat templates write as ``<|…|>`` would end that turn and
-        begin another, so it is taken apart.
+        Documents and questions stand in the turns after the system's: what chat templates write as ``<|…|>`` would
+        end such a turn and begin another, so it is taken apart.
         """
         turns = [turn for user, reply in self.examples for turn in (("human", user), ("ai", reply))]
-        return [("system", self.system), *turns, ("human", self.user.replace("<|", "< |"))]
+        return [("system", self.system), *((role, _apart(text)) for role, text in (*turns, ("human", self.user)))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,7 @@ class ChatModel:
             if call.is_cut:
                 raise
             again = f"{error.message} Reply again, with corrected JSON only."
-        call = self._asked(prompt, [*messages, ("ai", call.reply), ("human", again)], meter)
+        call = self._asked(prompt, [*messages, ("ai", _apart(call.reply)), ("human", _apart(again))], meter)
         return self._accepted(prompt, call, key, meter)
 
     def reply_many(
@@ -251,7 +253,7 @@ class ChatModel:
             wait=wait_exponential(multiplier=0.5, max=20) + wait_random(0, 1),
             reraise=True,
         )
-        most = most_prompt_tokens(asked.messages)
+        most = most_prompt_tokens(asked.messages, asked.schema)
         for attempt in retrying:
             with (
                 attempt,
@@ -262,11 +264,14 @@ class ChatModel:
                 with translated(self.name):
                     message = invoke(model, list(asked.messages), options)
                 used = message.usage_metadata
+                reply = str(message.text)
+                # Endpoints that do not say what a call took are not free: the budget would never stop them.
+                replied = min(_most_tokens(reply), asked.max_tokens)
                 call = replace(
                     asked,
-                    reply=str(message.text),
-                    prompt_tokens=used["input_tokens"] if used else 0,
-                    completion_tokens=used["output_tokens"] if used else 0,
+                    reply=reply,
+                    prompt_tokens=used["input_tokens"] if used else most,
+                    completion_tokens=used["output_tokens"] if used else replied,
                     seconds=time.monotonic() - started,
                 )
                 meter.record(call)
@@ -283,11 +288,26 @@ class ChatModel:
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
-def most_prompt_tokens(messages: Sequence[tuple[str, str]]) -> int:
-    """Return as many tokens as a chat may have, without asking the model: about half more than it has."""
+def most_prompt_tokens(messages: Sequence[tuple[str, str]], schema: Mapping[str, Any] | None = None) -> int:
+    """Return as many tokens as a chat may have, without asking the model: about half more than it has.
+
+    Args:
+        messages: The chat as pairs of role and text.
+        schema: Sent with it, and read by the model or by its server.
+    """
     text = "".join(text for _, text in messages)
+    return _most_tokens(text + (json.dumps(schema) if schema else "")) + _PER_MESSAGE * len(messages)
+
+
+def _most_tokens(text: str) -> int:
     beyond = sum(not character.isascii() for character in text)
-    return math.ceil((len(text) - beyond) / _CHARACTERS_PER_TOKEN) + 2 * beyond + _PER_MESSAGE * len(messages)
+    digits = sum(character.isascii() and character.isdigit() for character in text)
+    return math.ceil((len(text) - beyond - digits) / _CHARACTERS_PER_TOKEN) + _PER_DIGIT * digits + 2 * beyond
+
+
+def _apart(text: str) -> str:
+    """Return a text in which nothing reads as the end of a turn of the chat."""
+    return text.replace("<|", "< |")
 
 
 def _as_call(prompt: Prompt, messages: Sequence[tuple[str, str]]) -> ModelCall:

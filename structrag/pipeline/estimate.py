@@ -91,7 +91,7 @@ class Foreseen:
     def add(self, prompt: Prompt, completion_tokens: int) -> None:
         """Count one call."""
         self.calls += 1
-        self.prompt_tokens += most_prompt_tokens(prompt.messages())
+        self.prompt_tokens += most_prompt_tokens(prompt.messages(), prompt.schema)
         self.completion_tokens += completion_tokens
 
 

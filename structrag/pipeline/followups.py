@@ -80,6 +80,9 @@ def stand_alone(question: str, after: Sequence[Exchange], session: Session) -> s
     """
     if not after or not refers_back(question):
         return question
+    if len(" ".join(question.split())) > _LONGEST_QUESTION:  # cut, it would be another question
+        session.note("follow-up", f"asked as it is: it is longer than {_LONGEST_QUESTION} characters")
+        return question
     recent = after[-_MOST_EXCHANGES:]
     told = [f"Earlier question: {_line(each.question)}\nAnswer: {_line(each.answer)}" for each in recent]
     user = "\n".join([*told, f"Question: {_line(question)}"])

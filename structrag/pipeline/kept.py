@@ -116,8 +116,10 @@ class KeptRecords:
     def edits(self, *, with_undone: bool = False) -> list[KeptEdit]:
         """Return the edits that count, oldest first; on demand those that were undone too.
 
+        Damaged ones that were undone are listed as `UnreadableEdit`.
+
         Raises:
-            StoreError: One of them is damaged.
+            StoreError: One that counts is damaged.
         """
         return kept_edits(self._store, with_undone=with_undone)
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from structrag.config import Settings
 from structrag.corpus.profile import profile
-from structrag.corpus.store import CorpusStore
-from structrag.errors import BuildError, ModelOutputError
+from structrag.corpus.store import CorpusStore, StoredEdit
+from structrag.errors import BuildError, ModelOutputError, StoreError
 from structrag.events import Answered, PassagesRetrieved, QuestionRewritten, RouteChosen, StructureBuilt
 from structrag.index.retriever import Retriever
 from structrag.pipeline.components import builder_and_reasoner
@@ -25,9 +25,11 @@ from structrag.utilizer.finding import NOTHING_FOUND, Finding
 
 if TYPE_CHECKING:
     from structrag.pipeline.followups import Exchange
-    from structrag.structures.edits import KeptEdit
+    from structrag.structures.edits import Edit, KeptEdit
 
 NOT_STATED = "The documents do not say."
+EDIT_TITLE = "(no document)"
+"""Cited as the title where a person's edit stands in no document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,8 @@ class QuestionRun:
         passages = self._retriever.search(question.asked, k=settings.passages, scope=question.scope)
         ids = self._retriever.documents(question.asked, limit=settings.documents, scope=question.scope)
         documents = tuple(self._store.document(document_id) for document_id in ids)
-        return BuildRequest(question.asked, documents, tuple(passages))
+        scope = question.scope if question.scope is not None else self._store.ids()
+        return BuildRequest(question.asked, documents, tuple(passages), left_out=len(scope) - len(documents))
 
     def answer(self, question: Question, session: Session) -> Answer:
         """Answer the question; the last event is `Answered`.
@@ -239,26 +242,37 @@ class QuestionRun:
         """Number the verified evidence, each span once, and say on which page, sheet or row it stands."""
         seen = dict.fromkeys(e for e in evidence if e.verified)
         for number, item in enumerate(seen, 1):
+            if not item.span.document_id:  # a person's edit of what no document speaks of
+                yield Citation(number, item, EDIT_TITLE)
+                continue
             document = self._store.document(item.span.document_id)
             yield Citation(number, item, document.title, document.locate(item.span.start))
 
 
 def kept_edits(store: CorpusStore, *, with_undone: bool = False) -> list[KeptEdit]:
-    """Return the edits that a corpus keeps, oldest first.
+    """Return the edits that a corpus keeps, oldest first; damaged ones that were undone as `UnreadableEdit`.
 
     Raises:
-        StoreError: One of them is damaged.
+        StoreError: One that counts is damaged.
     """
     stored = store.edits(with_undone=with_undone)
     if not stored:
         return []
     # Edits are of all structures, so this loads the code of all; most corpora have none.
-    from structrag.structures.edits import KeptEdit, edit_from_dict
+    from structrag.structures.edits import KeptEdit
 
-    return [
-        KeptEdit(kept.id, kept.created, kept.who, edit_from_dict(kept.payload, number=kept.id), kept.undone)
-        for kept in stored
-    ]
+    return [KeptEdit(kept.id, kept.created, kept.who, _read_edit(kept), kept.undone) for kept in stored]
+
+
+def _read_edit(kept: StoredEdit) -> Edit:
+    from structrag.structures.edits import UnreadableEdit, edit_from_dict
+
+    try:
+        return edit_from_dict(kept.payload, number=kept.id)
+    except StoreError:
+        if not kept.undone:
+            raise
+        return UnreadableEdit()
 
 
 def _edit_remark(citations: Sequence[Citation]) -> str:
