@@ -113,7 +113,9 @@ def _sql(tree: ast.expr, figures: dict[str, str]) -> str:
         return f"({_sql(tree.left, figures)} {_OPERATORS[type(tree.ops[0])]} {_sql(tree.comparators[0], figures)})"
     if _is_call(tree, "sum_of"):
         return f"({' + '.join(_sql(part, figures) for part in tree.args)})"
-    if isinstance(tree, ast.Constant) and type(tree.value) in (int, float) and math.isfinite(tree.value):
+    if isinstance(tree, ast.Constant) and isinstance(tree.value, int | float) and not isinstance(tree.value, bool):
+        if not math.isfinite(tree.value):
+            raise ValueError("not a number that a database knows")
         return repr(tree.value)
     wanted = _wanted(tree)
     figures[wanted] = wanted
