@@ -31,7 +31,7 @@ from structrag.tui.history_screen import HistoryScreen
 from structrag.tui.rows import Rows
 from structrag.tui.screen import QuestionScreen
 from structrag.tui.text_prompt import TextPrompt
-from structrag.types import Passage, Span, StructureType
+from structrag.types import Answer, Passage, Span, Structure, StructureType
 
 ODD = f"{HOSTILE} \x1b[2J\x1b]0;t\x07\u202eright\u202c a\u200bb 👩‍👩‍👧 [/"
 PASSAGES = ChunkSet((Passage(Span("alder.md", 9, 20), "In 2024 Alder", "Alder report", 0.5),))
@@ -42,12 +42,17 @@ class KeepingCorpus:
 
     def __init__(self, **given: Any) -> None:
         self.scripted = ScriptedCorpus(**given)
+        self.read: list[str] = []
 
     def answer(self, answer_id: str) -> Mapping[str, Any]:
         for record in self.scripted.earlier:
             if record["id"] == answer_id:
                 return record
         raise StoreError(f"There is no answer {answer_id}.")
+
+    def structure(self, answer: Answer | str) -> Structure | None:
+        self.read.append(answer if isinstance(answer, str) else answer.id)
+        return recall(self.answer(self.read[-1])).structure
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.scripted, name)
@@ -141,6 +146,7 @@ async def test_an_answer_is_reopened_with_its_structure_and_without_asking(size:
         assert isinstance(screen, QuestionScreen)
         assert "412 million EUR [1]" in painted(pilot)
         assert corpus.asked == []
+        assert corpus.read == ["answer-First?"]  # with the edits that count now
         await pilot.press("s")
         await settle(pilot)
         assert "In 2024 Alder" in painted(pilot)

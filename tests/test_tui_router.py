@@ -26,6 +26,7 @@ from structrag.router.training_settings import StepListener, TrainingStep
 from structrag.router.versions import RouterVersion
 from structrag.tui.app import StructRAGApp
 from structrag.tui.confirmation import Confirmation
+from structrag.tui.router_messages import Compared
 from structrag.tui.router_screen import RouterScreen
 from structrag.tui.routers import Measurement, ReliabilityBin
 from structrag.tui.rows import Rows
@@ -403,6 +404,21 @@ async def test_a_version_that_may_be_worse_is_put_in_use_only_after_a_yes(size: 
         await settle(pilot)
         assert routers.records == [("v1", {"comparison": WORSE.to_dict(), "forced": True})]
         assert routers.compared == ["v1"]
+
+
+async def test_who_looks_at_something_else_is_not_asked_whether_to_force() -> None:
+    routers = ScriptedRouters(comparison=WORSE)
+    async with app_for(routers).run_test() as pilot:
+        screen = await open_screen(pilot)
+        await pilot.press("f1")
+        await pilot.pause()
+        screen.post_message(Compared("v1", WORSE, "It is worse."))
+        await settle(pilot)
+        assert not isinstance(pilot.app.screen, Confirmation)
+        await pilot.press("escape", "down", "p")
+        await settle(pilot)
+        assert isinstance(pilot.app.screen, Confirmation)
+        assert routers.compared == []  # the comparison was kept
 
 
 async def test_a_damaged_version_in_use_can_be_replaced_and_a_damaged_one_not_put_in_use() -> None:

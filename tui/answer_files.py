@@ -20,10 +20,14 @@ def usual_name(answer: Answer) -> str:
     return f"{words or answer.id}.md"
 
 
-def write_answer(answer: Answer, path: Path) -> list[Path]:
-    """Write the answer as Markdown to ``path``, and its structure beside it in the structure's usual format.
+def write_answer(answer: Answer, typed: str | Path) -> list[Path]:
+    """Write the answer as Markdown to a path, and its structure beside it in the structure's usual format.
 
     Nothing that is there is overwritten, and nothing is written where one of the two cannot be.
+
+    Args:
+        answer: What to write.
+        typed: The path as a person typed it; ``~`` is the home folder.
 
     Returns:
         The files written.
@@ -31,20 +35,31 @@ def write_answer(answer: Answer, path: Path) -> list[Path]:
     Raises:
         ConfigError: A file is there already, or cannot be written.
     """
-    contents = {path: answer_markdown(answer).encode()}
-    if answer.structure is not None:
-        suffix, content = _structure_file(answer)
-        contents[path.with_name(f"{path.stem}-{answer.structure.type}.{suffix}")] = content
-    for each in contents:
-        if each.exists():
-            raise ConfigError(f"{each} is there already, so nothing was written.", hint="Give another name.")
+    structure_file = None if answer.structure is None else _structure_file(answer)
+    markdown = answer_markdown(answer).encode()
+    try:
+        path = Path(typed).expanduser()
+        contents = {path: markdown}
+        if structure_file is not None:
+            suffix, content = structure_file
+            contents[path.with_name(f"{path.stem}-{answer.structure_type}.{suffix}")] = content
+        there = next((each for each in contents if each.exists()), None)
+    except (OSError, ValueError, RuntimeError) as error:  # too long, no name, no permission, or the home of nobody
+        raise _unwritable(typed, error) from error
+    if there is not None:
+        raise ConfigError(f"{there} is there already, so nothing was written.", hint="Give another name.")
     for each, content in contents.items():
         try:
             with each.open("xb") as file:
                 file.write(content)
-        except OSError as error:
-            raise ConfigError(f"{each} cannot be written: {error.strerror}.", hint="Give another path.") from error
+        except (OSError, ValueError) as error:
+            raise _unwritable(each, error) from error
     return list(contents)
+
+
+def _unwritable(path: str | Path, error: Exception) -> ConfigError:
+    why = str(error.strerror if isinstance(error, OSError) else error).rstrip(".")
+    return ConfigError(f"{path} cannot be written: {why}.", hint="Give another path.")
 
 
 def answer_markdown(answer: Answer) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -16,7 +15,9 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from structrag.errors import StructRAGError
+from structrag.tui.compare import CompareScreen
 from structrag.tui.corpus import CorpusOpener, ModelOpener, OpenCorpus, demo_folders, open_corpus_with
+from structrag.tui.corpus_in_use import CorpusInUse, counted
 from structrag.tui.dialogs import HelpDialog
 from structrag.tui.keys import action
 from structrag.tui.messages import Asking
@@ -38,8 +39,6 @@ from structrag.tui.themes import HIGH_CONTRAST
 from structrag.tui.top_line import TopLine
 
 ASK = "ask"
-_LEAVES_CORPUS_ALONE = ("training", "measuring", "reopening", "search", "versions", "promoting")
-"""Groups of workers that do not use the open corpus, which may therefore be closed."""
 
 
 def _action_commands() -> type[Provider]:
@@ -105,8 +104,7 @@ class StructRAGApp(App[None]):
         self._demo = demo
         self._appearance = appearance or Appearance()
         self._model: str | None = None
-        self._corpus: OpenCorpus | None = None
-        self._opening = threading.Lock()
+        self._corpus = CorpusInUse()
         self._ask = AskScreen(corpus.name, self._open_once, demo)
         for name, make in (
             (ASK, lambda: self._ask),
@@ -142,7 +140,12 @@ class StructRAGApp(App[None]):
         return HistoryScreen(self._open_once)
 
     def action_show(self, name: str) -> None:
-        """Show a screen, or go back to asking from it."""
+        """Show a screen, or go back to asking from it; a comparison on top of the ask screen closes first."""
+        if isinstance(self.screen, CompareScreen):
+            if self.screen.is_asking:
+                self.notify("The comparison is under way; Escape cancels it.", severity="warning", markup=False)
+                return
+            self.screen.action_close()
         self.switch_mode(ASK if self.current_mode == name else name)
 
     @on(AskingWanted)
@@ -156,6 +159,9 @@ class StructRAGApp(App[None]):
 
     @on(QuestionRepeated)
     def _ask_again(self, message: QuestionRepeated) -> None:
+        if self._ask.inquiry.under_way is not None:
+            self.notify("A question is under way; Escape cancels it there.", severity="warning", markup=False)
+            return
         self.switch_mode(ASK)
         self._ask.inquiry.ask(Asking(message.question, scope=message.scope))
 
@@ -167,7 +173,7 @@ class StructRAGApp(App[None]):
 
     @on(DocumentsChanged)
     def _tell_documents(self, message: DocumentsChanged) -> None:
-        self._ask.take_documents(message.documents)
+        self._ask.hear_of(message.documents)
 
     # Help and jumping
 
@@ -198,12 +204,8 @@ class StructRAGApp(App[None]):
     # The corpus, and the model that answers
 
     def _open_once(self) -> OpenCorpus:
-        # Runs in worker threads, of several screens. The corpus is kept here at once, not by a message, so that
-        # it is closed also if the user quits before the message would have arrived.
-        with self._opening:
-            if self._corpus is None:
-                self._corpus = self._opened()
-            return self._corpus
+        # Runs in worker threads, of several screens.
+        return counted(self._corpus, self._opened)
 
     def _opened(self) -> OpenCorpus:
         corpus = self._open_with(self._folder, self._model) if self._model else self._open_corpus(self._folder)
@@ -227,35 +229,32 @@ class StructRAGApp(App[None]):
     @on(RouterReplaced)
     def _use_router(self, message: RouterReplaced) -> None:
         told = f"The router {message.version} is in use now."
-        if self._is_corpus_busy():
+        if self._corpus.is_used:
             self.notify(f"The router {message.version} is in use when the corpus is opened again.", markup=False)
         else:
             self._reopen(self._model, told)
 
     def _use_model(self, model: str | None) -> None:
-        if model and self._is_corpus_busy():
+        if model and self._corpus.is_used:
             self.notify("Something is under way. Try again when it is done.", severity="warning", markup=False)
         elif model:
             self._reopen(model, f"{model} answers from now on.")
 
-    def _is_corpus_busy(self) -> bool:
-        return any(worker.is_running and worker.group not in _LEAVES_CORPUS_ALONE for worker in self.workers)
-
     @work(thread=True, exclusive=True, group="reopening")
     def _reopen(self, model: str | None, told: str) -> None:
-        with self._opening:
-            before, self._model = self._model, model
-            if self._corpus is not None:
-                self._corpus.close()
-                self._corpus = None
-            try:
-                self._corpus = self._opened()
-            except StructRAGError as error:
-                # The next use opens it as it was before.
-                self._model = before
-                self.post_message(CorpusReopened(told, error))
-                return
-        self.post_message(CorpusReopened(told))
+        def opened() -> OpenCorpus:
+            self._model = model
+            return self._opened()
+
+        before = self._model
+        try:
+            self._corpus.replace(opened)
+        except StructRAGError as error:
+            # The next use opens it as it was before.
+            self._model = before
+            self.post_message(CorpusReopened(told, error))
+        else:
+            self.post_message(CorpusReopened(told))
 
     @on(CorpusReopened)
     def _tell_reopened(self, message: CorpusReopened) -> None:
@@ -266,12 +265,10 @@ class StructRAGApp(App[None]):
 
     def close_corpus(self) -> None:
         """Release the corpus. Call it when `run` has returned: then no worker thread is left that uses it."""
-        if self._corpus is not None:
-            self._corpus.close()
-            self._corpus = None
+        self._corpus.close()
 
     async def action_quit(self) -> None:
         """Quit. A call to the model cannot be broken off, so say what the shell prompt is waiting for."""
         groups = {worker.group for worker in self.workers if worker.is_running}
-        waiting = "Waiting for the model call that is under way." if groups else None
+        waiting = "Waiting for the model call that is under way." if groups or self._corpus.is_used else None
         self.exit(message="Waiting for the training to end its step." if "training" in groups else waiting)

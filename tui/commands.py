@@ -8,7 +8,7 @@ from functools import partial
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.types import IgnoreReturnCallbackType
 
-from structrag.tui.key_help import KeyMeaning, meanings
+from structrag.tui.key_help import KeyMeaning, further_meanings, meanings
 
 
 class ActionCommands(Provider):
@@ -30,3 +30,10 @@ class ActionCommands(Provider):
     def _actions(self) -> Iterator[tuple[KeyMeaning, IgnoreReturnCallbackType]]:
         for meaning in meanings(self.screen):
             yield meaning, partial(self.app.run_action, meaning.action, meaning.node)
+        for meaning in further_meanings(self.screen):
+            yield meaning, partial(self._run_beside_typing, meaning)
+
+    async def _run_beside_typing(self, meaning: KeyMeaning) -> None:
+        # The screens refuse what they do by letters as long as letters are typed.
+        self.screen.set_focus(None)
+        await self.app.run_action(meaning.action, meaning.node)

@@ -12,7 +12,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.message import Message
-from textual.screen import Screen
 from textual.widgets import DataTable, Footer, Static
 from textual.worker import get_current_worker
 
@@ -21,6 +20,7 @@ from structrag.cli.text import clean
 from structrag.errors import StructRAGError
 from structrag.events import Event, ModelCalled
 from structrag.tui.cancelling import WorkCancelled, until_cancelled
+from structrag.tui.closing import ClosesOnce
 from structrag.tui.jobs import Opener
 from structrag.tui.keys import action
 from structrag.tui.status import Status
@@ -68,7 +68,7 @@ class Compared(DataTable[Text]):
     HELP = "One row for each structure, filled as its answer comes. Enter shows the marked one on the ask screen."
 
 
-class CompareScreen(Screen[Comparison]):
+class CompareScreen(ClosesOnce[Comparison]):
     """Asks a question by way of each structure in turn.
 
     Args:
@@ -98,7 +98,8 @@ class CompareScreen(Screen[Comparison]):
         if known is not None and not any(step.name == _FALLBACK for step in known.trace):
             self._results[known.structure_type] = known
         self._comparison = Comparison()
-        self._is_asking = True
+        self.is_asking = True
+        """Whether there are structures left to ask."""
 
     def compose(self) -> ComposeResult:
         """Lay out the question, the rows and the marked answer."""
@@ -139,7 +140,7 @@ class CompareScreen(Screen[Comparison]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Escape cancels first, and goes back then."""
-        return {"cancel": self._is_asking, "close": not self._is_asking}.get(action, True)
+        return {"cancel": self.is_asking, "close": not self.is_asking}.get(action, True)
 
     @work(thread=True, exclusive=True, group="comparison", description="compares all structures")
     def _ask_all(self, structures: Sequence[StructureType]) -> None:
@@ -167,7 +168,7 @@ class CompareScreen(Screen[Comparison]):
 
     @on(ComparingProgressed)
     def _show_progress(self, message: ComparingProgressed) -> None:
-        if not self._is_asking:
+        if not self.is_asking:
             return
         if isinstance(message.event, ModelCalled):
             self.query_one(Status).count(message.event.call)
@@ -199,14 +200,14 @@ class CompareScreen(Screen[Comparison]):
         result = self._marked()
         if not isinstance(result, Answer):
             self.notify("This structure has given no answer.", markup=False)
-        elif self._is_asking:
+        elif self.is_asking:
             self.notify("The comparison is under way; Escape cancels it.", severity="warning", markup=False)
         else:
             self._comparison.chosen = result
             self.dismiss(self._comparison)
 
     def _end(self, text: str) -> None:
-        self._is_asking = False
+        self.is_asking = False
         done = sum(isinstance(result, Answer) for result in self._results.values())
         self.query_one(Status).finish(f"{text}: {done} of {len(StructureType)} answers · Enter shows the marked one")
         for structure in StructureType:

@@ -8,13 +8,13 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
 from structrag.cli.text import clean
+from structrag.tui.closing import Popup
 
 
-class Confirmation(ModalScreen[bool]):
+class Confirmation(Popup[bool]):
     """Asks a question that is answered by yes or no; Escape means no.
 
     Args:

@@ -101,7 +101,11 @@ class Conversation(Vertical):
         asked.update("\n".join(lines))
         asked.display = True
         self._show_notice("")
-        self.query_one(AnswerText).display = False
+        # Not only hidden: Enter would still follow its citations.
+        self._citations = {}
+        text = self.query_one(AnswerText)
+        text.show("", ())
+        text.display = False
 
     def show_answer(self, answer: Answer, over: tuple[str, ...] = ()) -> None:
         """Show the answer, whether evidence supports it, and whether its route was in doubt."""

@@ -114,6 +114,8 @@ class CorpusScreen(Screen[None]):
     def _show_listed(self, message: Listed) -> None:
         if not self.is_adding:
             self._put(message.documents)
+            # Another program may have added some.
+            self.post_message(DocumentsChanged(message.documents))
 
     @on(ListingFailed)
     def _show_failure(self, message: ListingFailed) -> None:
@@ -311,7 +313,6 @@ class CorpusScreen(Screen[None]):
             self.post_message(ListingFailed(error))
             return
         self.post_message(Listed(documents))
-        self.post_message(DocumentsChanged(documents))
 
     def action_ask_over(self) -> None:
         """Ask the next questions over the highlighted document."""
@@ -326,6 +327,7 @@ class CorpusScreen(Screen[None]):
     @on(Input.Changed, "#search")
     def _search_typed(self, event: Input.Changed) -> None:
         self._wanted = event.value.strip()
+        self.refresh_bindings()
         if self._wanted:
             self._search(self._wanted, tuple(self._shelf.documents))
         else:
@@ -337,7 +339,7 @@ class CorpusScreen(Screen[None]):
     def _go_to_found(self) -> None:
         self.set_focus(self.rows)
 
-    @work(thread=True, exclusive=True, group="search")
+    @work(thread=True, exclusive=True, group="search", description="searches the documents")
     def _search(self, wanted: str, documents: Sequence[SourceDocument]) -> None:
         worker = get_current_worker()
         matches: dict[str, Match] = {}
@@ -361,17 +363,25 @@ class CorpusScreen(Screen[None]):
         self.workers.cancel_group(self, "adding")
         self._say("Stopping after the documents that are being read")
 
+    @property
+    def _is_searching(self) -> bool:
+        search = self.query_one("#search", Input)
+        return bool(search.value) or self.focused is search
+
     def action_leave(self) -> None:
         """Leave the search, else go back to asking."""
-        search = self.query_one("#search", Input)
-        if search.value or self.focused is search:
-            search.value = ""
+        if self._is_searching:
+            self.query_one("#search", Input).value = ""
             self.set_focus(self.rows)
         else:
             self.post_message(AskingWanted())
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Say which keys mean something now; the footer shows only those."""
-        if action in ("add", "load_demo", "remove", "leave"):
+        if action in ("add", "load_demo", "remove"):
             return not self.is_adding
-        return self.is_adding if action == "stop" else True
+        if action in ("stop", "leave") and self.is_mounted:
+            # Escape leaves the search first; only then does it stop the adding.
+            is_stopping = self.is_adding and not self._is_searching
+            return is_stopping is (action == "stop")
+        return True

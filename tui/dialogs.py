@@ -10,11 +10,12 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.dom import DOMNode
-from textual.screen import ModalScreen, Screen
+from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Static
 
 from structrag.cli.text import one_line
+from structrag.tui.closing import Popup
 from structrag.tui.excerpt import Excerpt
 from structrag.tui.key_help import meanings
 
@@ -25,7 +26,7 @@ _COPYING = (
 _KEY_WIDTH = 12
 
 
-class Dialog(ModalScreen[None]):
+class Dialog(Popup[None]):
     """A box over the screen that Escape closes."""
 
     CSS_PATH = "dialogs.tcss"

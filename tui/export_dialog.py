@@ -87,6 +87,8 @@ class ExportDialog(Dialog):
     @on(OptionList.OptionSelected, "#formats")
     def _choose(self, event: OptionList.OptionSelected) -> None:
         event.stop()
+        # A second Enter would write a second file.
+        self.query_one(Formats).disabled = True
         self._say("Writing …")
         self._write(self._formats[event.option_index])
 
@@ -109,6 +111,9 @@ class ExportDialog(Dialog):
 
     @on(WritingFailed)
     def _show_failed(self, message: WritingFailed) -> None:
+        formats = self.query_one(Formats)
+        formats.disabled = False
+        formats.focus()
         self._say("\n".join(part for part in (message.error.message, message.error.hint) if part))
 
     def _say(self, text: str) -> None:

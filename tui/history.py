@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from structrag.errors import StoreError
-from structrag.types import Answer, Citation, Evidence, Route, Span, Structure, StructureType, TraceStep
+from structrag.types import Answer, Citation, EditMark, Evidence, Route, Span, Structure, StructureType, TraceStep
 from structrag.usage import Usage
 
 
@@ -61,9 +61,10 @@ def _recall_route(record: Mapping[str, Any]) -> Route:
 
 def _recall_citation(record: Mapping[str, Any]) -> Citation:
     span = Span(record["document"], record["start"], record["end"])
+    edits = tuple(EditMark(**mark) for mark in record.get("edits", ()))
     return Citation(
         number=record["number"],
-        evidence=Evidence(span, record["quote"]),
+        evidence=Evidence(span, record["quote"], edits=edits),
         title=record["title"],
         locator=record["locator"],
     )

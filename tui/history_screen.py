@@ -171,10 +171,10 @@ class HistoryScreen(Screen[None]):
         if kept is not None:
             self._recall(kept.answer.id)
 
-    @work(thread=True, exclusive=True, group="recalling")
+    @work(thread=True, exclusive=True, group="recalling", description="reads an answer")
     def _recall(self, answer_id: str) -> None:
         try:
-            self.post_message(AnswerReopened(recall(self._open_corpus().answer(answer_id))))
+            self.post_message(AnswerReopened(recall(self._open_corpus().answer(answer_id), with_structure=False)))
         except StructRAGError as error:
             self.post_message(HistoryFailed(error))
 
@@ -210,11 +210,11 @@ class HistoryScreen(Screen[None]):
         )
         self.app.push_screen(prompt, proceed)
 
-    @work(thread=True, exclusive=True, group="writing")
+    @work(thread=True, exclusive=True, group="writing", description="writes an answer")
     def _write(self, answer_id: str, typed: str) -> None:
         try:
             answer = recall(self._open_corpus().answer(answer_id))
-            self.post_message(AnswerWritten(write_answer(answer, Path(typed).expanduser())))
+            self.post_message(AnswerWritten(write_answer(answer, typed)))
         except StructRAGError as error:
             self.post_message(HistoryFailed(error))
 

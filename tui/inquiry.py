@@ -65,6 +65,9 @@ class Inquiry(Vertical):
         self._scope: tuple[str, ...] | None = None
         self._thread: list[Answer] = []
         self._done: list[Undoable] = []
+        self._is_undoing = False
+        self._instead_of: Answer | None = None
+        """What the answer under way shall be better than; held until there is one, as the user may choose anew."""
 
     def compose(self) -> ComposeResult:
         """Lay out the panes."""
@@ -113,6 +116,7 @@ class Inquiry(Vertical):
     def ask(self, asking: Asking) -> None:
         """Ask a question; one that is under way is given up."""
         self.under_way = asking
+        self._instead_of = asking.instead_of
         self.question, self._scope = asking.question, asking.scope
         self.answer = None
         self.calls = []
@@ -129,9 +133,15 @@ class Inquiry(Vertical):
         if self.answer is not None and self.answer.structure_type is structure:
             self.notify(f"This answer is by way of the {structure} already.", markup=False)
             return
+        rejected = self.answer or self._instead_of
+        if rejected is not None and rejected.structure_type is structure:
+            # The user thought better of it before another answer came.
+            self.cancel()
+            self.show_answer(rejected, "The answer as it was")
+            return
         # The same question refers to the same answers as before, and not to its own.
-        after = tuple(answer for answer in self._thread if answer is not self.answer)
-        self.ask(Asking(self.question, structure, instead_of=self.answer, scope=self._scope, after=after))
+        after = tuple(answer for answer in self._thread if answer is not rejected)
+        self.ask(Asking(self.question, structure, instead_of=rejected, scope=self._scope, after=after))
 
     def cancel(self) -> None:
         """Stop the question under way; what has come of it stays, what may still come is dropped."""
@@ -140,15 +150,25 @@ class Inquiry(Vertical):
         self.state = State.CANCELLED
         self.conversation.status.finish("Cancelled")
 
-    def show_answer(self, answer: Answer, status: str, calls: Sequence[ModelCall] = ()) -> None:
-        """Show an answer with all that led to it, and find the words that moved its route."""
+    def show_answer(
+        self, answer: Answer, status: str, calls: Sequence[ModelCall] = (), *, is_new: bool = False
+    ) -> None:
+        """Show an answer with all that led to it, and find the words that moved its route.
+
+        Args:
+            answer: The answer.
+            status: How it came about.
+            calls: The calls of the model that led to it, where they are known.
+            is_new: Whether it was given just now, so that its structure has all edits that count.
+        """
+        self._instead_of = None
         self.answer, self.question, self._scope = answer, answer.question, answer.scope
         self.calls = list(calls)
         self.conversation.status.finish(status)
         self.conversation.show_answer(answer, self._titles(answer.scope))
         self.details.show_answer(answer)
         self.state = State.ANSWERED
-        if answer.structure is None:
+        if answer.structure is None or not is_new:
             self._read_structure(answer)
         if not is_chosen_by_hand(answer.route):
             self._find_words(answer)
@@ -166,9 +186,9 @@ class Inquiry(Vertical):
 
     def undo(self) -> None:
         """Take the last preference or edit of this session back."""
-        if self._done:
-            self._undo(self._done.pop(), self.answer)
-            self.refresh_bindings()
+        if self._done and not self._is_undoing:
+            self._is_undoing = True
+            self._undo(self._done[-1], self.answer)
 
     # The descriptions keep Textual from describing a worker by what it is given: a large structure takes a second.
 
@@ -220,7 +240,7 @@ class Inquiry(Vertical):
         self._thread = [*self._thread, message.answer][-_REMEMBERED:]
         seconds = message.answer.usage.seconds
         by = f"Answered by {message.answer.structure_type} in {seconds:.1f} s"
-        self.show_answer(message.answer, by, tuple(self.calls))
+        self.show_answer(message.answer, by, tuple(self.calls), is_new=True)
 
     @on(QuestionFailed)
     def _show_failure(self, message: QuestionFailed) -> None:
@@ -257,8 +277,9 @@ class Inquiry(Vertical):
 
     @on(Undone)
     def _show_undone(self, message: Undone) -> None:
-        if message.answer is not None:
-            self._show_structure(message.answer, message.structure)
+        self._is_undoing = False
+        self._done.remove(message.undone)
+        self.refresh_bindings()
         self.notify(f"Taken back: {label(message.undone.told)}.", markup=False)
 
     def _show_structure(self, answer: Answer, structure: Structure | None) -> None:
@@ -267,6 +288,7 @@ class Inquiry(Vertical):
 
     @on(ActionFailed)
     def _show_action_failed(self, message: ActionFailed) -> None:
+        self._is_undoing = False
         hint = f" {message.error.hint}" if message.error.hint else ""
         self.notify(message.error.message + hint, severity="error", markup=False)
 

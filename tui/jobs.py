@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +52,7 @@ def open_and_read(opener: Opener, tell: Tell) -> None:
     try:
         corpus = opener()
         documents = tuple(corpus.documents())
-        answers = tuple(recall(record) for record in corpus.answers())
+        answers = tuple(recall(record, with_structure=False) for record in corpus.answers())
     except StructRAGError as error:
         tell(CorpusFailed(error))
     else:
@@ -59,32 +60,29 @@ def open_and_read(opener: Opener, tell: Tell) -> None:
 
 
 def add_folders(opener: Opener, folders: Callable[[], Sequence[Path]], worker: Worker[Any], tell: Tell) -> None:
-    """Add folders to the corpus, until the worker is cancelled."""
+    """Add folders to the corpus, until the worker is cancelled; what is added by then stays."""
 
     def progress(event: Event) -> None:
         tell(AddingProgressed(event))
 
     try:
         corpus = opener()
-        report = corpus.add(folders(), listener=until_cancelled(worker, progress))
-        tell(DocumentsAdded(tuple(corpus.documents()), len(report.failed)))
-    except WorkCancelled:
-        return
+        failed = 0
+        with suppress(WorkCancelled):
+            failed = len(corpus.add(folders(), listener=until_cancelled(worker, progress)).failed)
+        tell(DocumentsAdded(tuple(corpus.documents()), failed))
     except StructRAGError as error:
         tell(CorpusFailed(error))
 
 
 def ask(opener: Opener, asking: Asking, worker: Worker[Any], tell: Tell) -> None:
-    """Record the preference that the asking expresses, and answer its question, until the worker is cancelled."""
+    """Answer a question, and record the preference that the asking expresses, until the worker is cancelled."""
 
     def progress(event: Event) -> None:
         tell(QuestionProgressed(asking, event))
 
     try:
         corpus = opener()
-        if asking.instead_of is not None and asking.structure is not None:
-            number = corpus.prefer(asking.instead_of, asking.structure)
-            tell(PreferenceRecorded(asking.instead_of, asking.structure, number))
         answer = corpus.ask(
             asking.question,
             structure=asking.structure,
@@ -92,6 +90,10 @@ def ask(opener: Opener, asking: Asking, worker: Worker[Any], tell: Tell) -> None
             after=asking.after,
             listener=until_cancelled(worker, progress),
         )
+        # Not before: until the answer is there the user may choose another structure, or none.
+        if asking.instead_of is not None and asking.structure is not None and not worker.is_cancelled:
+            number = corpus.prefer(asking.instead_of, asking.structure)
+            tell(PreferenceRecorded(asking.instead_of, asking.structure, number))
         tell(QuestionAnswered(asking, answer))
     except WorkCancelled:
         return
@@ -110,9 +112,9 @@ def find_moving_words(opener: Opener, answer: Answer, tell: Tell) -> None:
 
 
 def read_structure(opener: Opener, answer: Answer, tell: Tell) -> None:
-    """Read the structure of an answer of an earlier session."""
+    """Read the structure of an earlier answer with all edits that count now."""
     try:
-        structure = opener().structure(answer.id)
+        structure = opener().structure(_held(answer))
     except StructRAGError as error:
         tell(ActionFailed(error))
     else:
@@ -137,12 +139,13 @@ def undo(opener: Opener, undoable: Undoable, answer: Answer | None, tell: Tell) 
     """Take a preference or an edit back."""
     try:
         corpus = opener()
-        if not undoable.is_edit:
+        if undoable.is_edit:
+            corpus.undo_edit(undoable.number)
+        else:
             corpus.undo_preference(undoable.number)
-            tell(Undone(undoable))
-            return
-        corpus.undo_edit(undoable.number)
-        tell(Undone(undoable, answer, corpus.structure(_held(answer)) if answer is not None else None))
+        tell(Undone(undoable))
+        if undoable.is_edit and answer is not None:
+            tell(StructureRead(answer, corpus.structure(_held(answer))))
     except StructRAGError as error:
         tell(ActionFailed(error))
 

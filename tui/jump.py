@@ -9,9 +9,11 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.geometry import Offset
-from textual.screen import ModalScreen, Screen
+from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Label
+
+from structrag.tui.closing import Popup
 
 LETTERS = "asdfghjklqwertyuiopzxcvbnm"
 
@@ -22,7 +24,7 @@ def jump_targets(screen: Screen[object]) -> dict[str, Widget]:
     return dict(zip(LETTERS, in_view, strict=False))
 
 
-class JumpOverlay(ModalScreen[Widget | None]):
+class JumpOverlay(Popup[Widget | None]):
     """Shows the letters and returns the widget whose letter is pressed.
 
     Args:

@@ -11,8 +11,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.dom import DOMNode
-from textual.screen import ModalScreen, Screen
-from textual.widgets import Static
+from textual.screen import Screen
+from textual.widgets import Input, Static
+
+from structrag.tui.closing import Popup
 
 _OURS = "structrag."
 
@@ -58,13 +60,28 @@ def meanings(screen: Screen[object]) -> list[KeyMeaning]:
     return list(found.values())
 
 
+def further_meanings(screen: Screen[object]) -> list[KeyMeaning]:
+    """Return what keys would do on a screen if the focus were not in a field to type in; none if it is not."""
+    focused = screen.focused
+    if not isinstance(focused, Input):
+        return []
+    here = {(id(each.node), each.action) for each in meanings(screen)}
+    # Nothing is drawn in between, and nothing is told of it: the focus stays where it is.
+    screen.set_reactive(Screen.focused, None)
+    try:
+        found = meanings(screen)
+    finally:
+        screen.set_reactive(Screen.focused, focused)
+    return [each for each in found if (id(each.node), each.action) not in here]
+
+
 def _own_actions(node: DOMNode) -> set[str]:
-    if not type(node).__module__.startswith(_OURS):
-        return set()
-    return {binding.action for binding in type(node).BINDINGS if isinstance(binding, Binding)}
+    ours = (base for base in type(node).__mro__ if base.__module__.startswith(_OURS))
+    bindings = (binding for base in ours for binding in vars(base).get("BINDINGS", ()))
+    return {binding.action for binding in bindings if isinstance(binding, Binding)}
 
 
-class KeyHelp(ModalScreen[None]):
+class KeyHelp(Popup[None]):
     """Lists keys and their meanings.
 
     Args:

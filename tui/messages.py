@@ -96,7 +96,7 @@ class Undoable:
 
 @dataclass
 class StructureRead(Message):
-    """The structure of an answer of an earlier session was read; ``None`` where nothing was built."""
+    """The structure of an answer was read, with all edits that count; ``None`` where nothing was built."""
 
     answer: Answer
     structure: Structure | None
@@ -113,11 +113,9 @@ class StructureEdited(Message):
 
 @dataclass
 class Undone(Message):
-    """Something was taken back; after an edit ``structure`` is that of the answer without it."""
+    """Something was taken back."""
 
     undone: Undoable
-    answer: Answer | None = None
-    structure: Structure | None = None
 
 
 @dataclass

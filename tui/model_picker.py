@@ -8,16 +8,16 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 
 from structrag.cli.text import one_line
+from structrag.tui.closing import Popup
 from structrag.tui.entries import Entries
 
 EMBEDDED = "embedded"
 
 
-class ModelPicker(ModalScreen[str | None]):
+class ModelPicker(Popup[str | None]):
     """Returns the name of a model, or ``None`` if it stays the same.
 
     Args:

@@ -11,10 +11,10 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import DirectoryTree, Input, Static
 
 from structrag.cli.text import one_line
+from structrag.tui.closing import Popup
 from structrag.tui.paths import PathSuggester
 
 
@@ -32,7 +32,7 @@ class FolderTree(DirectoryTree):
         return [path for path in paths if not path.name.startswith(".")]
 
 
-class PathDialog(ModalScreen[Path | None]):
+class PathDialog(Popup[Path | None]):
     """Returns a path, or ``None`` if the user thinks better of it.
 
     Args:

@@ -332,6 +332,8 @@ class RouterScreen(Screen[None]):
         comparison = message.comparison
         if comparison is not None:
             self._comparisons[message.version, self.active] = comparison
+        if not self.is_active:
+            return  # The user looks at something else by now; p asks again, at once.
         if comparison is not None and comparison.passes:
             self.notify(message.told, title=message.version, markup=False)
             self._promote(message.version, comparison, forced=False)

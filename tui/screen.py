@@ -141,6 +141,13 @@ class QuestionScreen(Screen[None]):
             self.conversation.status.finish(f"{self._corpus_name} is empty")
             self.conversation.show_invitation(EMPTY_CORPUS)
 
+    def hear_of(self, documents: Sequence[SourceDocument]) -> None:
+        """Take note of what another screen saw in the corpus, if that is news and this one is not adding itself."""
+        versions = {document.id: document.sha256 for document in documents}
+        known = {each: document.sha256 for each, document in self._documents.items()}
+        if versions != known and self.state not in (State.OPENING, State.ADDING):
+            self.take_documents(documents)
+
     def ask_text(self, text: str) -> None:
         """Ask what was typed; documents named by ``@`` are what it is asked over."""
         scoped = resolve(text, self._documents)
@@ -161,7 +168,9 @@ class QuestionScreen(Screen[None]):
     def scope_to(self, ids: Sequence[str]) -> None:
         """Ask the next questions over these documents; over all where there is none."""
         self._scope = tuple(ids) or None
-        self.conversation.show_scope(tuple(self._documents[each].title or each for each in ids))
+        # The corpus may hold documents that this screen has not heard of yet.
+        known = ((each, self._documents.get(each)) for each in ids)
+        self.conversation.show_scope(tuple(document.title or each if document else each for each, document in known))
         self.refresh_bindings()
 
     # Opening the corpus and adding to it
@@ -238,11 +247,14 @@ class QuestionScreen(Screen[None]):
         self.inquiry.ask_again(StructureType(structure))
 
     def action_cancel(self) -> None:
-        """Stop the question under way."""
+        """Stop the question under way, or the loading of the demo corpus."""
         if self._waiting:
             self._waiting = ""
             self.conversation.status.say(f"Opening {self._corpus_name}")
             self.refresh_bindings()
+        elif self.state is State.ADDING:
+            self.workers.cancel_group(self, "corpus")
+            self.conversation.status.say("Stopping after the documents that are being read")
         else:
             self.inquiry.cancel()
 
@@ -277,7 +289,10 @@ class QuestionScreen(Screen[None]):
     def action_compare(self) -> None:
         """Ask the question by way of all structures and show the answers side by side."""
         inquiry = self.inquiry
-        screen = CompareScreen(self._open_corpus, inquiry.question, inquiry.scope, inquiry.answer)
+        answer = inquiry.answer
+        # The structures are asked without what was said before, so the question must stand alone.
+        question = (answer.standalone or answer.question) if answer is not None else inquiry.question
+        screen = CompareScreen(self._open_corpus, question, inquiry.scope, answer)
         self.app.push_screen(screen, self._take_comparison)
 
     def _take_comparison(self, comparison: Comparison | None) -> None:
@@ -377,7 +392,7 @@ class QuestionScreen(Screen[None]):
             "zoom": not is_typing,
             "ask_over_all": not is_typing and self._scope is not None,
             "load_demo": self.state is State.EMPTY,
-            "cancel": inquiry.under_way is not None or bool(self._waiting),
+            "cancel": inquiry.under_way is not None or bool(self._waiting) or self.state is State.ADDING,
             "leave_question": is_typing,
         }
         return is_possible.get(action, True)

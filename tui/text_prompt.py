@@ -8,12 +8,13 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
+from structrag.tui.closing import Popup
 
-class TextPrompt(ModalScreen[str | None]):
+
+class TextPrompt(Popup[str | None]):
     """Returns what was typed, or ``None`` if the user thinks better of it.
 
     Args:

@@ -53,7 +53,8 @@ class TableView(StructureView):
         self._tables = tables
         self._number = 0
         self._arrangement = Arrangement()
-        self._order: list[int] = []
+        self._shown: tuple[Table, list[int]] | None = None
+        """What the grid shows, while another table or order may be on its way: the table, and its rows' indexes."""
 
     def compose(self) -> ComposeResult:
         """Lay out what the table is, the filter, the rows and the SQL."""
@@ -86,10 +87,10 @@ class TableView(StructureView):
     def editable(self) -> Editable | None:
         """Return the cell under the cursor."""
         rows = self.query_one(Grid)
-        table = self.table
-        if table is None or not self._order:
+        if self._shown is None or not self._shown[1]:
             return None
-        row, column = self._order[rows.row], table.columns[rows.column]
+        table, order = self._shown
+        row, column = order[rows.row], table.columns[rows.column]
         key = next((i for i, each in enumerate(table.columns) if each.name == table.key), 0)
         return Editable(
             f"{column.label} of {table.rows[row].cells[key].raw}; nothing empties the cell",
@@ -137,9 +138,10 @@ class TableView(StructureView):
     @on(Grid.CellChosen)
     def _show_source(self, message: Grid.CellChosen) -> None:
         message.stop()
-        if self.table is None:
+        if self._shown is None:
             return
-        cells = self.table.rows[self._order[message.row]].cells
+        table, order = self._shown
+        cells = table.rows[order[message.row]].cells
         # An empty cell stands nowhere, but its row does.
         found = (cell.evidence for cell in (cells[message.column], *cells) if cell.evidence)
         if (evidence := next(found, None)) is not None:
@@ -159,7 +161,7 @@ class TableView(StructureView):
     @on(RowsArranged)
     def _show_rows(self, message: RowsArranged) -> None:
         if message.table is self.table and message.arrangement == self._arrangement:
-            self._order = message.order
+            self._shown = (message.table, message.order)
             self._show(message.table, message.order)
             self._summarise(message.table, len(message.order))
 
@@ -180,6 +182,8 @@ class TableView(StructureView):
         self.query_one(Grid).show(columns, len(order), make)
 
     def _sort(self, column: int) -> None:
+        if self._shown is None or self._shown[0] is not self.table:
+            return  # The column is that of a table which is on its way out.
         now = self._arrangement
         if now.column != column:
             self._arrangement = replace(now, column=column, is_descending=False)
