@@ -391,11 +391,9 @@ class RouterScreen(Screen[None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Say which keys mean something now; the footer shows only those."""
         is_possible = {
-            "train": not self.is_training,
+            **dict.fromkeys(("train", "leave"), not self.is_training),
+            **dict.fromkeys(("promote", "roll_back"), self.tab == "versions" and not self.is_training),
             "stop": self.is_training,
-            "leave": not self.is_training,
-            "promote": self.tab == "versions" and not self.is_training,
-            "roll_back": self.tab == "versions" and not self.is_training,
             "undo_preference": self.tab == "preferences",
             "measure": self.tab == "quality",
         }
