@@ -83,22 +83,30 @@ def ask(opener: Opener, asking: Asking, worker: Worker[Any], tell: Tell) -> None
 
     try:
         corpus = opener()
-        answer = corpus.ask(
-            asking.question,
-            structure=asking.structure,
-            scope=asking.scope,
-            after=asking.after,
-            listener=until_cancelled(worker, progress),
-        )
-        # Not before: until the answer is there the user may choose another structure, or none.
-        if asking.instead_of is not None and asking.structure is not None and not worker.is_cancelled:
-            number = corpus.prefer(asking.instead_of, asking.structure)
-            tell(PreferenceRecorded(asking.instead_of, asking.structure, number))
+        try:
+            answer = corpus.ask(
+                asking.question,
+                structure=asking.structure,
+                scope=asking.scope,
+                after=asking.after,
+                listener=until_cancelled(worker, progress),
+            )
+        except StructRAGError:
+            _prefer(corpus, asking, worker, tell)  # what the user said holds, whatever becomes of the answer
+            raise
+        _prefer(corpus, asking, worker, tell)
         tell(QuestionAnswered(asking, answer))
     except WorkCancelled:
         return
     except StructRAGError as error:
         tell(QuestionFailed(asking, error))
+
+
+def _prefer(corpus: OpenCorpus, asking: Asking, worker: Worker[Any], tell: Tell) -> None:
+    """Record a preference, not before the asking is over: until then the user may choose another structure, or none."""
+    if asking.instead_of is not None and asking.structure is not None and not worker.is_cancelled:
+        number = corpus.prefer(asking.instead_of, asking.structure)
+        tell(PreferenceRecorded(asking.instead_of, asking.structure, number))
 
 
 def find_moving_words(opener: Opener, answer: Answer, tell: Tell) -> None:
