@@ -1,4 +1,4 @@
-"""What the terminal UI does without a terminal: excerpts, earlier answers, and importing next to nothing."""
+"""What the terminal UI does without a terminal: excerpts, earlier answers, edits, and importing next to nothing."""
 
 from __future__ import annotations
 
@@ -12,8 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from structrag.cli.text import clean
+from structrag.structures.catalogue import Catalogue
+from structrag.structures.catalogue_parse import parse_topics
+from structrag.structures.edits_records import FactChange, FactRemoval, MemberMove, TopicRename
+from structrag.structures.graph import Fact, KnowledgeGraph
 from structrag.tui.excerpt import CONTEXT, excerpt, opening
 from structrag.tui.history import recall
+from structrag.tui.views.catalogue import catalogue_items
+from structrag.tui.views.graph import GraphIndex, graph_items
+from structrag.tui.views.outline import Item, Items
+from structrag.tui.views.view import Use
 from structrag.types import Answer, Citation, Evidence, Route, SourceDocument, Span, StructureType, TraceStep
 from structrag.usage import Usage
 
@@ -101,3 +109,41 @@ def test_importing_the_ui_loads_no_pipeline(module: str, must_not_be_loaded: lis
     script = f"import sys, {module}; print([m for m in {must_not_be_loaded!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+class TestTwins:
+    """Of items that say the same, an edit made on one must not meet another when their places move."""
+
+    def test_an_edge(self) -> None:
+        spans = (Span("a", start, start + 15) for start in (0, 100))
+        facts = [Fact("Birch", "owns", "Elm", "Birch owns Elm", Evidence(span, "Birch owns Elm.")) for span in spans]
+        name = graph_items(GraphIndex(KnowledgeGraph(tuple(facts))), ()).make(0)
+        assert name.below is not None
+        edit = name.below().make(1).edit
+        assert edit is not None
+        for text in ("", "Birch | sold | Elm"):
+            made = edit.make(text)
+            assert isinstance(made, FactRemoval | FactChange)
+            assert (made.place.nth, made.place.of) == (2, 2)
+
+    def test_a_topic_and_what_is_under_it(self) -> None:
+        text = "# Minutes\n\n## Roof\n\nDone.\n\n## Roof\n\nDone.\n"
+        document = parse_topics(SourceDocument("m", "Minutes", text, "hash"))
+        assert document is not None
+        [top] = _items_of(catalogue_items(Catalogue((document,)), Use()))
+        assert top.below is not None
+        _, second = _items_of(top.below())
+        assert second.edit is not None
+        assert second.below is not None
+        renamed = second.edit.make("Loft")
+        [member] = _items_of(second.below())
+        assert member.edit is not None
+        moved = member.edit.make("Minutes")
+        assert isinstance(renamed, TopicRename)
+        assert isinstance(moved, MemberMove)
+        assert (renamed.place.nth, renamed.place.of) == (2, 2)
+        assert (moved.place.nth, moved.place.of) == (2, 2)
+
+
+def _items_of(items: Items) -> list[Item]:
+    return [items.make(index) for index in range(items.count)]

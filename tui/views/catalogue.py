@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from textual.app import ComposeResult
 from textual.widgets import Static
 
@@ -50,14 +52,24 @@ def catalogue_items(catalogue: Catalogue, use: Use) -> Items:
 
     def document(index: int) -> Item:
         topic = catalogue.documents[index]
-        return _topic(topic, use, topic, may_be_cited=topic.document_id in cited)
+        return _topic(topic, _Place(catalogue, topic, use), may_be_cited=topic.document_id in cited)
 
     return Items(len(catalogue.documents), document)
 
 
-def _topic(topic: Topic, use: Use, document: Topic, *, may_be_cited: bool) -> Item:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the entries of one document are: the catalogue, the document in it, and what was made of both."""
+
+    catalogue: Catalogue
+    document: Topic
+    use: Use
+
+
+def _topic(topic: Topic, place: _Place, *, may_be_cited: bool) -> Item:
     members = topic.all_members()
     # The document's other sections need not be searched where the answer rests on none of the document.
+    use = place.use
     is_cited = may_be_cited and any(
         use.cites(each.evidence) or any(use.cites(member.evidence) for member in each.members) for each in topic.walk()
     )
@@ -67,27 +79,29 @@ def _topic(topic: Topic, use: Use, document: Topic, *, may_be_cited: bool) -> It
         evidence=topic.evidence,
         is_cited=is_cited,
         is_open=is_cited,
-        below=(lambda: _below(topic, use, document, may_be_cited=is_cited)) if members or topic.children else None,
-        edit=Editable("Another title for this topic", topic.title, lambda text: topic_rename(topic, text)),
+        below=(lambda: _below(topic, place, may_be_cited=is_cited)) if members or topic.children else None,
+        edit=Editable(
+            "Another title for this topic", topic.title, lambda text: topic_rename(topic, text, place.catalogue)
+        ),
     )
 
 
-def _below(topic: Topic, use: Use, document: Topic, *, may_be_cited: bool) -> Items:
+def _below(topic: Topic, place: _Place, *, may_be_cited: bool) -> Items:
     """What the text says directly under a heading, then the sections below it."""
     own = len(topic.members)
 
     def make(index: int) -> Item:
         if index >= own:
-            return _topic(topic.children[index - own], use, document, may_be_cited=may_be_cited)
+            return _topic(topic.children[index - own], place, may_be_cited=may_be_cited)
         member = topic.members[index]
         return Item(
             member.text,
             evidence=member.evidence,
-            is_cited=may_be_cited and use.cites(member.evidence),
+            is_cited=may_be_cited and place.use.cites(member.evidence),
             edit=Editable(
                 "The title of the topic, in the same document, that this belongs under",
                 topic.title,
-                lambda text: member_move(member, _titled(text, document)),
+                lambda text: member_move(member, _titled(text, place.document), place.catalogue),
             ),
         )
 

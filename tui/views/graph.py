@@ -208,7 +208,9 @@ def _path_item(path: Sequence[Fact], index: GraphIndex) -> Item:
     def make(number: int) -> Item:
         fact = path[number]
         text = f"{fact.head} —{label(fact.relation, 40)}→ {fact.tail}"
-        return Item(text, evidence=fact.evidence, is_cited=True, subject=fact.tail, edit=_editable_fact(fact))
+        return Item(
+            text, evidence=fact.evidence, is_cited=True, subject=fact.tail, edit=_editable_fact(fact, index.graph)
+        )
 
     return Item("The way of the answer", is_cited=True, is_open=True, below=lambda: Items(len(path), make))
 
@@ -241,15 +243,15 @@ def _facts_below(name: str, index: GraphIndex, path: Sequence[Fact]) -> Items:
             is_cited=fact in path,
             below=lambda: _facts_below(other, index, path),
             subject=other,
-            edit=_editable_fact(fact),
+            edit=_editable_fact(fact, index.graph),
         )
 
     return Items(len(facts), make)
 
 
-def _editable_fact(fact: Fact) -> Editable:
+def _editable_fact(fact: Fact, graph: KnowledgeGraph) -> Editable:
     def make(text: str) -> Edit:
-        return fact_change(fact, *_parts(text)) if text.strip() else fact_removal(fact)
+        return fact_change(fact, *_parts(text), graph) if text.strip() else fact_removal(fact, graph)
 
     return Editable(
         "name | relation | name; nothing takes the fact out", f"{fact.head} | {fact.relation} | {fact.tail}", make
