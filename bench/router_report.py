@@ -50,7 +50,9 @@ def _one(row: Mapping[str, Any], tests: Mapping[str, Sequence[LabelledQuestion]]
 
 
 def _pooled(title: str, rows: Rows, tests: Tests) -> str:
-    lines = [f"## {title}", "", _HEAD, "|---" * 8 + "|"]
+    sizes = sorted({row["trained_on"] for row in rows})
+    trained = f"each trained on {' to '.join(f'{size:,}' for size in sorted({sizes[0], sizes[-1]}))} questions"
+    lines = [f"## {title}; {trained}", "", _HEAD, "|---" * 8 + "|"]
     shares, asked, others = [], [], {}
     for row in rows:
         for name, questions in tests[row["experiment"]].items():
@@ -87,10 +89,10 @@ def _curriculum(rows: Rows, tests: Tests) -> str:
     names = list(tests[rows[0]["experiment"]])
     trained = rows[0]["trained_on"]
     lines = [f"## Curriculum and controls, on the same {trained:,} questions; numbers are passes over them", ""]
-    lines += [f"| training | {' | '.join(f'{n}, by seed | less SFT 2 (95 %)' for n in names)} | seconds |"]
+    lines += [f"| training | {' | '.join(f'{n}, by seed | less SFT 3 (95 %)' for n in names)} | seconds |"]
     lines += ["|---" * (2 * len(names) + 2) + "|"]
     for plan, by_seed in plans.items():
-        cells = [cell for name in names for cell in _cells(name, by_seed, plans.get("SFT 2", {}), tests)]
+        cells = [cell for name in names for cell in _cells(name, by_seed, plans.get("SFT 3", {}), tests)]
         seconds = max(row["seconds"] for row in by_seed.values())
         lines.append(f"| {plan} | {' | '.join(cells)} | {seconds} |")
     return "\n".join(lines)
