@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CHECK := .check
+# Tests that use the chat model stay together in one process: it takes 2 GB (see tests/conftest.py).
+PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadgroup
 
 .PHONY: demo test test-slow check fix types contracts bench snapshots screenshots clean
 
@@ -18,7 +20,7 @@ demo: $(STAMP)  ## One question per structure over the shipped corpora, offline,
 	$(BIN)/structrag demo
 
 test: $(STAMP)  ## All tests but the slow ones; some use the real embedded model
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" $(PARALLEL)
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow

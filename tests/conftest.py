@@ -37,6 +37,14 @@ MakeFolder = Callable[[Mapping[str, str]], Path]
 WriteRouter = Callable[..., Path]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests that use the chat model in one process where several share the work, and begin with them."""
+    for item in items:
+        if item.get_closest_marker("model"):
+            item.add_marker(pytest.mark.xdist_group("model"))
+    items.sort(key=lambda item: item.get_closest_marker("model") is None)
+
+
 class _QuietServer(ThreadingHTTPServer):
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing of clients that hung up: some tests are about them."""
