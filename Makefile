@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CHECK := .check
-# Tests that use the chat model stay together in one process: it takes 2 GB (see tests/conftest.py).
-PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadgroup
+# Each process takes up to 4 GB; tests that use the chat model stay together in one (see tests/conftest.py).
+PARALLEL := --numprocesses auto --maxprocesses 2 --dist loadgroup
 
 .PHONY: demo test test-slow check fix types contracts bench snapshots screenshots clean
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
-from tui_doubles import REPORT, SIZES, ScriptedCorpus, app_for, ask, make_answer, press, settle, start_asking
+from tui_doubles import REPORT, ScriptedCorpus, app_for, ask, make_answer, press, settle, start_asking
 from tui_snapshots import check_snapshot
 from tui_structures import (
     KINDS,
@@ -39,6 +39,7 @@ from structrag.usage import ModelCall
 
 Compare = Callable[[StructRAGApp, tuple[int, int], "Steps"], Awaitable[None]]
 Steps = Callable[[Pilot[None]], Awaitable[None]]
+SIZES = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
 QUESTION = "What revenue did Alder have in 2024?"
 CALL = ModelCall(
     "table.sql",

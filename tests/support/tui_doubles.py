@@ -47,7 +47,9 @@ from structrag.types import (
 )
 from structrag.usage import ModelCall, Usage
 
-SIZES = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
+WIDE = pytest.param((120, 40), id="120x40", marks=pytest.mark.slow)
+SIZES = pytest.mark.parametrize("size", [pytest.param((80, 24), id="80x24"), WIDE])
+"""The smallest size that is supported and an ordinary one, which the snapshots show in every run of the tests."""
 HOSTILE = "[bold]x[/bold] [@click=app.quit]go[/]"
 QUOTE = "revenue of 412 million EUR"
 REPORT = SourceDocument(
