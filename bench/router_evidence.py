@@ -39,12 +39,13 @@ from structrag.router.questions import (
 )
 from structrag.router.retraining import FULL
 from structrag.router.training_settings import TrainingSettings
+from structrag.router.variations import varied
 from structrag.router.versions import shipped_folder
 from structrag.types import StructureType
 
 PREFERENCES = Path(__file__).parents[1] / "corpora" / "preferences"
 _GROUPS = 6
-_LEFT_OUT = 3_000
+_LEFT_OUT = 2_000
 """Most questions of ours to train on where some are left out: eleven trainings on all would take five hours."""
 _REPEATED = 1_000
 """Questions for the experiments that are repeated over seeds."""
@@ -84,7 +85,7 @@ class Data:
     """All questions that experiments draw on.
 
     Attributes:
-        shipped: What the shipped router is trained on, documents mixed.
+        shipped: What the shipped router is trained on, documents mixed, some in other forms.
         author: By an author that it is not trained on, with the documents that belong to each.
         dev: Hand-written development questions by another.
         hand: Hand-written by somebody who saw none of the others: never trained or tuned on.
@@ -116,7 +117,7 @@ def load(routing: Path | None) -> Data:
         sources.setdefault(question.group, []).append(question)
     author = [question for question in shipped.held_out if question.batch]
     dev = [question for question in shipped.held_out if not question.batch]
-    return Data(with_mixed_documents(shipped.training), author, dev, hand, dict(variants), sources)
+    return Data(varied(with_mixed_documents(shipped.training)), author, dev, hand, dict(variants), sources)
 
 
 def experiments(data: Data) -> Iterator[Experiment]:
@@ -129,9 +130,9 @@ def experiments(data: Data) -> Iterator[Experiment]:
         "author, mixed documents": with_mixed_documents(data.author),
         "author, no documents": [replace(q, request=replace(q.request, documents=())) for q in data.author],
     }
-    sources = {f"source {name}": questions for name, questions in data.sources.items()}
-    yield Experiment("shipped", data.shipped, hand | sources, stages=(), with_baselines=True)
-    yield Experiment("documents", data.shipped, described, with_baselines=True)
+    # The shipped router was trained on the questions of other projects too: they are no test of it.
+    trained = [*data.shipped, *varied([q for questions in data.sources.values() for q in questions], seed=1)]
+    yield Experiment("shipped", trained, hand | described, stages=(), with_baselines=True)
     yield from _curriculum(data)
     for held in range(1, _GROUPS + 1):
         out = {f"a{held}", f"b{held}"}
@@ -141,7 +142,7 @@ def experiments(data: Data) -> Iterator[Experiment]:
     for name in data.sources:
         others = [q for source, questions in data.sources.items() if source != name for q in questions]
         tests = {f"source {name}": data.sources[name]}
-        training = [*_sample(data.shipped, _LEFT_OUT), *others]
+        training = [*_sample(data.shipped, _LEFT_OUT), *varied(others, seed=1)]
         yield Experiment(f"source:{name}", training, tests, with_baselines=True)
 
 

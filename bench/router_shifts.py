@@ -1,4 +1,8 @@
-"""Questions as they come when people type in haste: the same question in another form, the label unchanged."""
+"""Questions as they come when people type in haste: the same question in another form, the label unchanged.
+
+Some training questions have slips of the same kinds, and sentences around them, though none of these
+(`structrag.router.variations`): a shift shows what that is worth, not how strange forms fare.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +41,7 @@ def shouted(text: str, _: str) -> str:
 
 def as_a_message(text: str, _: str) -> str:
     """In the middle of a polite message."""
-    return f"Hi all, hope you are well! Quick one from me: {text} Many thanks in advance, and have a good weekend. Sam"
+    return f"Dear team, I am filling in a form for the council. {text} Drop me a line if you know. Yours, Piet"
 
 
 def _shift(change: Callable[[str, str], str]) -> Callable[[LabelledQuestion], LabelledQuestion]:

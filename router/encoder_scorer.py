@@ -43,7 +43,7 @@ class EncoderScorer:
     def __init__(self, folder: Path, settings: PolicySettings, shape: EncoderShape, cache: Path) -> None:
         base = model_folder(settings.base_model)
         self._tokenizer: Any = Tokenizer.from_file(str(base / "tokenizer.json"))
-        self._tokenizer.enable_truncation(template.MAX_TOKENS)
+        self._tokenizer.no_truncation()
         self._tokenizer.no_padding()  # its file pads to a fixed length
         onnxruntime.disable_telemetry_events()
         graph = derived_graph(folder, settings, shape, cache)
@@ -60,9 +60,13 @@ class EncoderScorer:
         One request at a time: in 8 bits, activations are scaled by the largest of a batch, so that a route would
         depend on its neighbours.
         """
-        encoded = self._tokenizer.encode(template.render(request), add_special_tokens=False)
-        ids = np.array([encoded.ids], dtype=np.int64)
+        ids = np.array(
+            [self._encode(template.fitted(request, lambda prompt: len(self._encode(prompt))))], dtype=np.int64
+        )
         return np.asarray(self._session.run(["logits"], {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0][0])
+
+    def _encode(self, prompt: str) -> list[int]:
+        return list(self._tokenizer.encode(prompt, add_special_tokens=False).ids)
 
 
 def _session(graph: Path) -> Any:

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 FEWEST_HELD = 100
 _SHOWN = 6
 """Characters of a training's identity in its version's name."""
-_RECIPE = 1
+_RECIPE = 2
 """Counted up when what stands in the code alone changes a training: checkpoints of before are not gone on with."""
 
 

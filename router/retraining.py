@@ -25,6 +25,7 @@ from structrag.router.questions import (
     with_mixed_documents,
 )
 from structrag.router.training_settings import TrainingSettings, require_training
+from structrag.router.variations import varied
 from structrag.router.versions import VersionStore
 from structrag.types import StructureType
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from structrag.router.preferences import PreferencePair
     from structrag.router.training_settings import StepListener
 
-FULL = TrainingSettings(rank=32, sft_epochs=2, dpo_epochs=1)
+FULL = TrainingSettings(rank=32, sft_epochs=3, dpo_epochs=1)
 """For a training from scratch."""
 FURTHER = TrainingSettings(sft_epochs=0, dpo_epochs=2, dpo_share=0.5)
 """For going on from the version in use, whose rank it takes over."""
@@ -119,7 +120,7 @@ def _material(
     shipped: ShippedQuestions, corrections: Sequence[PreferencePair], before: PolicySettings, *, fresh: bool
 ) -> tuple[list[PreferencePair], list[LabelledQuestion]]:
     """Return the pairs to train on and the questions to measure on."""
-    rehearsed = with_mixed_documents(shipped.training)
+    rehearsed = varied(with_mixed_documents(shipped.training))
     if not fresh:
         rehearsed = Random(0).sample(rehearsed, min(_REHEARSED, len(rehearsed)))
     pairs = [*label_pairs(rehearsed, each=1), *corrections]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from structrag.router.protocol import RoutingRequest
 from structrag.types import DocumentProfile
 
-VERSION = 1
+VERSION = 2
 """Stands in every artefact; one made for another template is refused."""
 MAX_TOKENS = 508
 """Longer prompts are cut: the encoder takes 512 with a label. Two lines of Latin script are a tenth of that."""
-_QUESTION_CHARACTERS = 360
+_QUESTION_CHARACTERS = 900
+_QUESTION_CHARACTERS_IN_DENSE_SCRIPT = 360
+"""Where every character is a token, as in Chinese."""
 _TITLE_CHARACTERS = 36
 MOST_DOCUMENTS = 3
 """Of more documents only the first are described."""
@@ -20,9 +23,25 @@ _NOTABLE_SHARE = 0.15
 _MARK = re.compile(r"\[+(CLS|SEP|MASK|PAD|UNK|unused\d+)\]+", re.IGNORECASE)
 
 
-def render(request: RoutingRequest) -> str:
-    """Return the prompt for a request: the question, then the documents' titles and shapes, if there are any."""
-    prompt = f"[CLS]{_shortened(_plain(request.question))}[SEP]"
+def fitted(request: RoutingRequest, tokens: Callable[[str], int]) -> str:
+    """Return the prompt for a request, with less of the question where it would be longer than `MAX_TOKENS`.
+
+    Args:
+        request: The request.
+        tokens: Counts a prompt's tokens.
+    """
+    prompt = render(request)
+    return prompt if tokens(prompt) <= MAX_TOKENS else render(request, _QUESTION_CHARACTERS_IN_DENSE_SCRIPT)
+
+
+def render(request: RoutingRequest, longest: int = _QUESTION_CHARACTERS) -> str:
+    """Return the prompt for a request: the question, then the documents' titles and shapes, if there are any.
+
+    Args:
+        request: The request.
+        longest: A question of more characters is cut.
+    """
+    prompt = f"[CLS]{_shortened(_plain(request.question), longest)}[SEP]"
     if request.documents:
         prompt += f"{'; '.join(described(d) for d in request.documents[:MOST_DOCUMENTS])}[SEP]"
     return prompt
@@ -30,17 +49,17 @@ def render(request: RoutingRequest) -> str:
 
 def render_plain(request: RoutingRequest) -> str:
     """Return the prompt for a causal language model, whose reply begins after the colon."""
-    lines = [f"Question: {_shortened(_plain(request.question))}"]
+    lines = [f"Question: {_shortened(_plain(request.question), _QUESTION_CHARACTERS)}"]
     if request.documents:
         lines.append(f"Documents: {'; '.join(described(d) for d in request.documents[:MOST_DOCUMENTS])}")
     return "\n".join([*lines, "Structure:"])
 
 
-def _shortened(question: str) -> str:
+def _shortened(question: str, longest: int) -> str:
     """Cut in the middle: what is asked stands at the start or at the end."""
-    if len(question) <= _QUESTION_CHARACTERS:
+    if len(question) <= longest:
         return question
-    half = _QUESTION_CHARACTERS // 2
+    half = longest // 2
     return f"{question[:half]} … {question[-half:]}"
 
 

@@ -88,10 +88,12 @@ def _preference_trainer(
         precompute_ref_log_probs=True,
         remove_unused_columns=False,  # or the lengths were gone before they are grouped by
     )
+    # The trainer first scores all rows, in their order: those of about one length together cost half as much.
+    rows = sorted((_pair_row(pair, policy) for pair in pairs), key=lambda row: row[_LENGTH])
     return DPOTrainer(
         model=policy.model,
         args=config,
-        train_dataset=Dataset.from_list([_pair_row(pair, policy) for pair in pairs]),
+        train_dataset=Dataset.from_list(rows),
         processing_class=policy.tokenizer,
         optimizers=(_optimizer(policy, settings, settings.dpo_share), None),
         callbacks=[progress],
@@ -104,7 +106,7 @@ def _supervised(pairs: Sequence[PreferencePair], policy: TrainablePolicy) -> Dat
     return Dataset.from_list([{"prompt": prompt, "completion": label, _LENGTH: len(prompt)} for prompt, label in rows])
 
 
-def _pair_row(pair: PreferencePair, policy: TrainablePolicy) -> dict[str, str | int]:
+def _pair_row(pair: PreferencePair, policy: TrainablePolicy) -> dict[str, Any]:
     prompt = policy.render(pair.request)
     return {
         "prompt": prompt,

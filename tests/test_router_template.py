@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 
 from structrag.router.base_model import model_folder
 from structrag.router.protocol import RoutingRequest
-from structrag.router.template import MAX_TOKENS, VERSION, render
+from structrag.router.template import MAX_TOKENS, VERSION, fitted, render
 from structrag.types import DocumentProfile
 
 MARK = re.compile(r"\[(CLS|SEP|MASK|PAD|UNK|unused\d+)\]", re.IGNORECASE)
@@ -29,6 +29,10 @@ TOKENIZER = Tokenizer.from_file(str(model_folder("embedded") / "tokenizer.json")
 TOKENIZER.no_truncation()
 
 
+def tokens(text: str) -> int:
+    return len(TOKENIZER.encode(text, add_special_tokens=False).ids)
+
+
 def body(rendered: str) -> str:
     """The prompt without the marks that the template itself puts at its ends."""
     assert rendered.startswith("[CLS]")
@@ -38,7 +42,7 @@ def body(rendered: str) -> str:
 
 def test_another_text_for_the_same_request_needs_another_version() -> None:
     documents = (profile("Pump list", table=0.8, heading=0.2), profile("Manual", step=0.5), profile("Letter"))
-    assert VERSION == 1
+    assert VERSION == 2
     assert prompt("Which pump is the loudest?", *documents) == (
         "[CLS]Which pump is the loudest?[SEP]Pump list (rows, headings); Manual (steps); Letter (prose)[SEP]"
     )
@@ -70,23 +74,29 @@ def test_a_long_title_is_cut_at_its_end() -> None:
 
 
 def test_a_long_question_is_cut_in_its_middle() -> None:
-    assert prompt("q" * 360) == f"[CLS]{'q' * 360}[SEP]"
-    cut = prompt("a" * 400 + "m" * 200 + "z" * 400)
-    assert cut == f"[CLS]{'a' * 180} … {'z' * 180}[SEP]"
+    assert prompt("q" * 900) == f"[CLS]{'q' * 900}[SEP]"
+    cut = prompt("a" * 500 + "m" * 200 + "z" * 500)
+    assert cut == f"[CLS]{'a' * 450} … {'z' * 450}[SEP]"
 
 
-@given(st.text(max_size=1500), st.lists(st.text(max_size=200), max_size=8))
+@given(st.text(max_size=2500), st.lists(st.text(max_size=200), max_size=8))
 def test_a_prompt_is_one_short_line_whatever_it_is_made_of(question: str, titles: list[str]) -> None:
     rendered = prompt(question, *map(profile, titles))
-    assert len(rendered) <= len("[CLS][SEP][SEP]") + 363 + 3 * (36 + len(" (rows, headings, steps); "))
+    assert len(rendered) <= len("[CLS][SEP][SEP]") + 903 + 3 * (36 + len(" (rows, headings, steps); "))
     assert not re.search(r"[\n\r\t\v\f\x85\u2028\u2029]", rendered)
 
 
 @settings(max_examples=60)
-@given(st.text(alphabet=st.characters(min_codepoint=0x4E00, max_codepoint=0x9FFF), min_size=300, max_size=700))
+@given(st.text(alphabet=st.characters(min_codepoint=0x4E00, max_codepoint=0x9FFF), min_size=300, max_size=1200))
 def test_no_prompt_is_longer_than_the_policy_reads(text: str) -> None:
     documents = [profile(text, 0.5, 0.5, 0.5)] * 4
-    assert len(TOKENIZER.encode(prompt(text, *documents), add_special_tokens=False).ids) <= MAX_TOKENS
+    request = RoutingRequest(text, tuple(documents))
+    assert tokens(fitted(request, tokens)) <= MAX_TOKENS
+
+
+def test_a_long_question_in_words_is_read_whole() -> None:
+    question = " ".join(["Please look at the report on pumps."] * 24)
+    assert question in fitted(RoutingRequest(question), tokens)
 
 
 @given(
