@@ -1,4 +1,4 @@
-"""Accuracy on the shipped corpora's own questions: gold routing, the router, and plain RAG, on one chat model.
+"""Accuracy on the shipped corpora's own questions: gold routing, the router, chunks alone, and plain RAG, on one model.
 
     python bench/corpora_accuracy.py --split test --modes gold,router,plain --out bench/results/corpora
 
@@ -89,7 +89,7 @@ class _Answerers:
                 self._plain = PlainRAG(self._folder.with_name(f"{self._folder.name}-plain"), self._documents)
             values, usage = self._plain.answer(question["question"], scope=question["scope"])
             return {"values": values, "usage": usage, "seconds": round(time.monotonic() - started, 2)}
-        rag = self._rag if mode == "router" else self._with_gold(question["structure"])
+        rag = self._rag if mode == "router" else self._fixed_to("chunk" if mode == "chunk" else question["structure"])
         answer = rag.ask(question["question"], scope=question["scope"])
         return {
             "values": list(answer.values),
@@ -101,7 +101,7 @@ class _Answerers:
             "trace": [f"{t.name}: {t.detail}" for t in answer.trace],
         }
 
-    def _with_gold(self, structure: str) -> StructRAG:
+    def _fixed_to(self, structure: str) -> StructRAG:
         if structure not in self._fixed:
             router = FixedRouter(StructureType(structure))
             self._fixed[structure] = StructRAG.open(self._folder, router=router)

@@ -7,7 +7,7 @@ from math import sqrt
 from statistics import median
 from typing import Any
 
-_MODES = ("gold", "router", "plain")
+_MODES = ("gold", "router", "chunk", "plain")
 
 
 def wilson(right: int, n: int) -> tuple[float, float]:
