@@ -86,9 +86,10 @@ class Data:
 
     Attributes:
         shipped: What the shipped router is trained on, documents mixed, some in other forms.
-        author: By an author that it is not trained on, with the documents that belong to each.
+        author: By two authors that it is not trained on, with the documents that belong to each; they calibrate it.
         dev: Hand-written development questions by another.
-        hand: Hand-written by somebody who saw none of the others: never trained or tuned on.
+        hand: Hand-written by somebody who saw none of the others; looked at once before the last training, whose
+            recipe that changed (docs/decisions/0009), and never trained on.
         variants: Some of them in other words, by manner.
         sources: Of other projects, by source; empty if they are not given.
     """

@@ -60,9 +60,9 @@ class EncoderScorer:
         One request at a time: in 8 bits, activations are scaled by the largest of a batch, so that a route would
         depend on its neighbours.
         """
-        ids = np.array(
-            [self._encode(template.fitted(request, lambda prompt: len(self._encode(prompt))))], dtype=np.int64
-        )
+        prompt = template.fitted(request, lambda text: len(self._encode(text)))
+        # A character may be several tokens, as in Korean: what is longer even so loses its end.
+        ids = np.array([self._encode(prompt)[: template.MAX_TOKENS]], dtype=np.int64)
         return np.asarray(self._session.run(["logits"], {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0][0])
 
     def _encode(self, prompt: str) -> list[int]:

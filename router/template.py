@@ -11,7 +11,7 @@ from structrag.types import DocumentProfile
 VERSION = 2
 """Stands in every artefact; one made for another template is refused."""
 MAX_TOKENS = 508
-"""Longer prompts are cut: the encoder takes 512 with a label. Two lines of Latin script are a tenth of that."""
+"""Longer prompts are cut: the encoder takes 512 with a label."""
 _QUESTION_CHARACTERS = 900
 _QUESTION_CHARACTERS_IN_DENSE_SCRIPT = 360
 """Where every character is a token, as in Chinese."""

@@ -103,7 +103,7 @@ def _in_a_message(text: str, random: Random) -> str:
 
 
 def _mistyped(text: str, random: Random) -> str:
-    """Letters change places, are left out, typed twice, or with a neighbour's key."""
+    """Letters change places, are left out, typed twice, or are others."""
     letters = list(text)
     for _ in range(1 + len(text) // _EVERY):
         place = random.randrange(max(1, len(letters) - 1))

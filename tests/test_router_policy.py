@@ -25,6 +25,7 @@ from structrag.router.questions import LabelledQuestion, label_pairs, read_domai
 from structrag.router.template import render
 from structrag.router.trainable import adapter_weights
 from structrag.router.training_settings import TrainingSettings, TrainingStep
+from structrag.router.versions import shipped_folder
 from structrag.types import StructureType
 from structrag.usage import UsageMeter
 
@@ -201,3 +202,9 @@ def test_the_scorer_reads_what_was_asked_and_no_padding(policy: EncoderPolicy, b
     found = router.logits([RoutingRequest(question) for question in QUESTIONS])
     # 8 bits cost something, but less than reading a hundred tokens of padding did.
     assert np.abs(found - wanted).max() < 0.3 * np.ptp(wanted)
+
+
+def test_a_question_of_which_each_character_is_several_tokens_is_routed(router_cache: Path) -> None:
+    router = PolicyRouter(shipped_folder(), router_cache)
+    shares = router.probabilities([RoutingRequest("한국어로 쓴 아주 긴 질문입니다 " * 40)])
+    assert shares.sum() == pytest.approx(1.0)
