@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,22 +15,52 @@ from structrag.cli.text import narrate, one_line, write, write_json
 from structrag.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from langchain_core.documents import Document
 
     from structrag.evaluation.data import KnownQuestion
     from structrag.evaluation.lines import Line
+    from structrag.evaluation.running import EvaluationRun
 
 REPORT = "report.md"
+PAIRS = "preferences.jsonl"
 _SHOWN = 60
 
+QuestionsArgument = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[QUESTIONS.jsonl]",
+        show_default=False,
+        help="{id, question, answers, answer_type} per line, and structure, also_ok, documents, scope if known.",
+    ),
+]
 DocumentsOption = Annotated[
     Path | None,
     typer.Option("--documents", metavar="FILE.jsonl", show_default=False, help="{id, title, text} per line."),
+]
+WaysOption = Annotated[
+    str,
+    typer.Option(
+        "--structures",
+        metavar="WAYS",
+        help="Which ways, with commas: the five structures, all, router, oracle, random, gold, plain.",
+    ),
 ]
 OutOption = Annotated[
     Path | None,
     typer.Option(
         "--out", metavar="DIR", file_okay=False, show_default=False, help="Keeps lines, report and corpus; goes on."
+    ),
+]
+ReportOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--report",
+        metavar="DIR",
+        file_okay=False,
+        show_default=False,
+        help="Ask nothing; compute the report from the lines in this folder.",
     ),
 ]
 ParallelOption = Annotated[int, typer.Option("--parallel", min=1, max=64, help="How many questions at once.")]
@@ -38,53 +69,35 @@ LimitOption = Annotated[
     typer.Option("--limit", min=1, show_default=False, help="A random subset of so many, each structure in turn."),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", help="Of the subset and the order.")]
+PassagesOption = Annotated[
+    int | None, typer.Option("--passages", show_default=False, help="Instead of the setting retrieval.passages.")
+]
+ChunkSizeOption = Annotated[
+    int | None, typer.Option("--chunk-size", show_default=False, help="Instead of the setting retrieval.chunk_size.")
+]
+EmbedderOption = Annotated[
+    str | None,
+    typer.Option("--embedder", metavar="NAME", show_default=False, help="Instead of the setting models.embedder."),
+]
+RouterOption = Annotated[
+    str | None, typer.Option("--router", metavar="NAME", show_default=False, help="Instead of the setting router.name.")
+]
 
 
 def evaluate(
     ctx: typer.Context,
-    questions: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="[QUESTIONS.jsonl]",
-            show_default=False,
-            help="{id, question, answers, answer_type} per line, and structure, also_ok, documents, scope if known.",
-        ),
-    ] = None,
+    questions: QuestionsArgument = None,
     documents: DocumentsOption = None,
-    structures: Annotated[
-        str,
-        typer.Option(
-            "--structures",
-            metavar="WAYS",
-            help="Which ways, with commas: the five structures, all, router, oracle, random, gold, plain.",
-        ),
-    ] = "router,oracle,all,chunk",
+    structures: WaysOption = "router,oracle,all,chunk",
     out: OutOption = None,
-    report: Annotated[
-        Path | None,
-        typer.Option(
-            "--report",
-            metavar="DIR",
-            file_okay=False,
-            show_default=False,
-            help="Ask nothing; compute the report from the lines in this folder.",
-        ),
-    ] = None,
+    report: ReportOption = None,
     parallel: ParallelOption = 1,
     limit: LimitOption = None,
     seed: SeedOption = 0,
-    passages: Annotated[
-        int | None, typer.Option("--passages", min=1, show_default=False, help="Setting retrieval.passages.")
-    ] = None,
-    chunk_size: Annotated[
-        int | None, typer.Option("--chunk-size", min=1, show_default=False, help="Setting retrieval.chunk_size.")
-    ] = None,
-    embedder: Annotated[
-        str | None, typer.Option("--embedder", metavar="NAME", show_default=False, help="Setting models.embedder.")
-    ] = None,
-    router: Annotated[
-        str | None, typer.Option("--router", metavar="NAME", show_default=False, help="Setting router.name.")
-    ] = None,
+    passages: PassagesOption = None,
+    chunk_size: ChunkSizeOption = None,
+    embedder: EmbedderOption = None,
+    router: RouterOption = None,
     as_json: JsonOption = False,
     corpus: CorpusOption = None,
     model: ModelOption = None,
@@ -107,65 +120,131 @@ def evaluate(
         "models.embedder": embedder,
         "router.name": router,
     }
-    run = EvaluationRun(
-        Invocation.of(ctx),
-        out,
-        corpus,
-        model_settings(model) | {key: value for key, value in chosen.items() if value is not None},
-    )
-    run.ask(questions, documents, structures, limit=limit, seed=seed, parallel=parallel)
+    settings = model_settings(model) | {key: value for key, value in chosen.items() if value is not None}
+    job = _Job.of(ctx, questions, documents, structures, out=out, corpus=corpus, settings=settings)
+    with job.opened() as run:
+        run.run(job.drawn(seed, limit), job.ways, parallel=parallel)
     write_report(out, as_json=as_json)
 
 
-class EvaluationRun:
-    """Asks questions and keeps the lines in a folder.
+def label(
+    ctx: typer.Context,
+    questions: Annotated[Path, typer.Argument(metavar="QUESTIONS.jsonl", help="As for `structrag eval`.")],
+    documents: Annotated[
+        Path, typer.Option("--documents", metavar="FILE.jsonl", show_default=False, help="{id, title, text} per line.")
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            file_okay=False,
+            show_default=False,
+            help=f"Of `structrag eval`, or a new one; the pairs are written to {PAIRS} there.",
+        ),
+    ],
+    parallel: ParallelOption = 1,
+    limit: LimitOption = None,
+    seed: SeedOption = 0,
+    corpus: CorpusOption = None,
+    model: ModelOption = None,
+) -> None:
+    """Make preference pairs for the router from what the structures came to on questions with known answers.
 
-    Args:
-        invocation: How corpora are opened.
-        out: The folder of lines, report and, unless another is given, corpus.
-        corpus: The corpus folder, if it is not to be in ``out``.
-        settings: By dotted key.
+    The cheapest structure that answered rightly is preferred to each that did not. What `structrag eval` has asked
+    already is not asked again.
+    """
+    from structrag.evaluation.labelling import outcome_pairs
+    from structrag.router.preferences import write_preferences
+
+    job = _Job.of(ctx, questions, documents, "all", out=out, corpus=corpus, settings=model_settings(model))
+    drawn = job.drawn(seed, limit)
+    with job.opened() as run:
+        run.run(drawn, job.ways, parallel=parallel)
+        rag = run.rag
+        pairs = outcome_pairs(drawn, run.kept.lines(), lambda q: rag.routing_request(q.question, documents=q.scope))
+    if not pairs:
+        raise ConfigError(
+            f"None of {len(drawn)} questions tells structures apart: each was answered rightly by all or by none.",
+            hint="Use more questions, or a better chat model.",
+        )
+    write_preferences(out / PAIRS, pairs)
+    told = len({pair.source for pair in pairs})
+    write(f"{len(pairs)} preference pairs of {told} questions  {out / PAIRS}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What a command was given to ask, read and checked before a corpus is opened.
+
+    Attributes:
+        ways: Which must be asked.
+        folders: The corpora's folders, and the settings with which they are opened: first the one that is measured,
+            then that of plain RAG, if it is asked.
     """
 
-    def __init__(self, invocation: Invocation, out: Path, corpus: Path | None, settings: dict[str, Any]) -> None:
-        self._invocation = invocation
-        self._out = out
-        self._corpus = corpus or invocation.corpus or out / "corpus"
-        self._settings = settings
+    invocation: Invocation
+    path: Path
+    questions: Sequence[KnownQuestion]
+    documents: Sequence[Document]
+    ways: Sequence[str]
+    out: Path
+    folders: Sequence[tuple[Path, Mapping[str, Any]]]
 
-    def ask(
-        self, questions: Path, documents: Path, ways: str, *, limit: int | None, seed: int, parallel: int
-    ) -> list[KnownQuestion]:
-        """Ask what has no line yet, and return the questions.
-
-        Raises:
-            ConfigError: A file or an option is wrong.
-            ModelError: The model does not answer.
-        """
-        from structrag.evaluation.data import in_drawn_order, read_documents, read_questions, require_scopes
-        from structrag.evaluation.lines import KeptLines
+    @classmethod
+    def of(
+        cls,
+        ctx: typer.Context,
+        questions: Path,
+        documents: Path,
+        ways: str,
+        *,
+        out: Path,
+        corpus: Path | None,
+        settings: Mapping[str, Any],
+    ) -> _Job:
+        from structrag.evaluation.data import read_documents, read_questions, require_labels
         from structrag.evaluation.plain import PLAIN_SETTINGS
-        from structrag.evaluation.running import PLAIN, Evaluation, parse_ways, settings_of_run
+        from structrag.evaluation.running import GOLD, PLAIN, parse_ways
 
-        asked = in_drawn_order(read_questions(questions), seed)[:limit]
-        wanted, given = parse_ways(ways), read_documents(documents)
+        invocation = Invocation.of(ctx)
+        wanted, asked = parse_ways(ways), read_questions(questions)
+        if GOLD in wanted:
+            require_labels(asked, questions)
+        folders = [(corpus or invocation.corpus or out / "corpus", settings)]
+        if PLAIN in wanted:
+            folders.append((out / "plain", {**settings, **PLAIN_SETTINGS}))
+        return cls(invocation, questions, asked, read_documents(documents), wanted, out, folders)
+
+    def drawn(self, seed: int, limit: int | None) -> Sequence[KnownQuestion]:
+        """Return the questions to ask, in their order."""
+        from structrag.evaluation.data import in_drawn_order
+
+        return in_drawn_order(self.questions, seed)[:limit]
+
+    @contextmanager
+    def opened(self) -> Iterator[EvaluationRun]:
+        """Open the corpora, bring them up to date and yield the run."""
+        from structrag.evaluation.data import documents_hash, require_scopes
+        from structrag.evaluation.lines import KeptLines
+        from structrag.evaluation.running import EvaluationRun, settings_of_run
+
         activity = Activity("Opening the corpus")
         with ExitStack() as stack:
-            opened = []
-            plain_folder = [(self._out / "plain", {**self._settings, **PLAIN_SETTINGS})] if PLAIN in wanted else []
-            for folder, settings in [(self._corpus, self._settings), *plain_folder]:
-                with activity:
-                    rag = stack.enter_context(
-                        self._invocation.open_corpus(folder, settings=settings, progress=activity.prepare)
+            with activity:
+                rags = [
+                    stack.enter_context(
+                        self.invocation.open_corpus(folder, settings=settings, progress=activity.prepare)
                     )
-                    rag.add_documents(given, listener=activity.listen)
-                opened.append(rag)
-            require_scopes(asked, [document.id for document in opened[0].documents()], questions)
-            kept = stack.enter_context(KeptLines(self._out, settings_of_run(opened[0].settings)))
-            narrate(f"{len(asked)} questions, {len(given)} documents, ways: {', '.join(wanted)}.")
-            plain = opened[1] if plain_folder else None
-            Evaluation(opened[0], kept, plain, _tell).run(asked, wanted, parallel=parallel)
-        return asked
+                    for folder, settings in self.folders
+                ]
+                made_with = settings_of_run(rags[0].settings) | {"documents": documents_hash(self.documents)}
+                kept = stack.enter_context(KeptLines(self.out, made_with))
+                for rag in rags:
+                    rag.add_documents(self.documents, listener=activity.listen)
+            require_scopes(self.questions, [document.id for document in rags[0].documents()], self.path)
+            narrate(f"{len(self.documents)} documents; ways: {', '.join(self.ways)}.")
+            yield EvaluationRun(rags[0], kept, rags[1] if len(rags) > 1 else None, _tell)
 
 
 def write_report(folder: Path, *, as_json: bool) -> None:

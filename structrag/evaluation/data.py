@@ -89,6 +89,26 @@ def in_drawn_order(questions: Sequence[KnownQuestion], seed: int) -> list[KnownQ
     return [question for question in chain.from_iterable(turns) if question is not None]
 
 
+def documents_hash(documents: Sequence[Document]) -> str:
+    """Return by what documents are known again, whatever their order."""
+    told = sorted([str(d.id), str(d.metadata.get("title", "")), d.page_content] for d in documents)
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+
+
+def require_labels(questions: Sequence[KnownQuestion], path: Path) -> None:
+    """Check that it is known which structure each question needs.
+
+    Raises:
+        ConfigError: A question has no label.
+    """
+    for question in questions:
+        if not question.labels:
+            raise ConfigError(
+                f"{path}: the question {question.id!r} has no structure, so the way `gold` cannot be asked.",
+                hint="Leave that way out, or label the questions.",
+            )
+
+
 def require_scopes(questions: Sequence[KnownQuestion], known: Sequence[str], path: Path) -> None:
     """Check that the corpus holds what the questions are asked over.
 

@@ -37,8 +37,8 @@ class Line:
         citations: ``document``, ``start``, ``end``, ``quote``; ``stands`` (the quote is what the document says there),
             ``names`` (a value of the answer follows from it) and ``wanted`` (it is of a document that the answer
             stands in; ``None`` where that is not known).
-        usage: As `Usage.to_dict` has it.
-        seconds: Wall time.
+        usage: As `Tally.usage` has it.
+        seconds: Wall time, and what replies from the cache would have taken.
         error: Why there is no answer, where the model's reply was unusable or the budget spent.
     """
 

@@ -9,10 +9,11 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from structrag.errors import BudgetExceededError, ConfigError, ModelOutputError, StructRAGError
+from structrag.errors import BudgetExceededError, ConfigError, ModelOutputError
 from structrag.evaluation.lines import Line
 from structrag.evaluation.plain import answer_plainly
 from structrag.evaluation.scoring import is_right
+from structrag.evaluation.spending import PaidCalls, Tally
 from structrag.events import Event, ModelCalled
 from structrag.pipeline.question import structures_to_try
 from structrag.structures.quotes import follows_from
@@ -58,7 +59,7 @@ def parse_ways(names: str) -> list[str]:
 
 
 def settings_of_run(settings: Settings) -> dict[str, Any]:
-    """Return the settings that the answers of a structure depend on, by dotted key."""
+    """Return the settings that the answers of a structure depend on, by dotted key; the router's choice is none."""
     models = {f"models.{key}": getattr(settings.models, key) for key in ("chat", "base_url", "weights", "embedder")}
     sections = {
         f"{name}.{key}": value
@@ -73,7 +74,7 @@ class _Stopped(BaseException):
 
 
 @dataclass(slots=True)
-class Evaluation:
+class EvaluationRun:
     """One run.
 
     Attributes:
@@ -89,6 +90,7 @@ class Evaluation:
     listener: LineListener = lambda line: None
     _stop: threading.Event = field(default_factory=threading.Event)
     _telling: threading.Lock = field(default_factory=threading.Lock)
+    _paid: PaidCalls = field(default_factory=PaidCalls)
     _texts: dict[str, str] = field(default_factory=dict)
 
     def run(self, questions: Sequence[KnownQuestion], ways: Sequence[str], *, parallel: int = 1) -> None:
@@ -100,16 +102,10 @@ class Evaluation:
             parallel: How many questions at once.
 
         Raises:
-            ConfigError: The way ``gold`` is asked, and a question has no label.
             ModelError: The model does not answer; lines so far are kept.
             KeyboardInterrupt: It was interrupted; lines so far are kept, and no thread is left at work.
+            RoutingError: The router cannot choose.
         """
-        unlabelled = [q.id for q in questions if not q.labels]
-        if GOLD in ways and unlabelled:
-            raise ConfigError(
-                f"The question {unlabelled[0]!r} has no structure, so the way `gold` cannot be asked.",
-                hint="Leave that way out, or label the questions.",
-            )
         self.kept.record.ask(ways, [q.id for q in questions])
         self.kept.record.write(self.kept.folder)
         self._texts = {document.id: document.text for document in self.rag.documents()}
@@ -175,23 +171,22 @@ class Evaluation:
         )
 
     def _structure_line(self, question: KnownQuestion, structure: StructureType) -> Line:
-        meter = UsageMeter()  # counts what a question that fails has cost until then
+        tally = Tally(self._paid)
         started = time.monotonic()
         blank = _blank(question, str(structure), [str(structure)])
         try:
             answer = self.rag.ask(
-                question.question, structure=structure, scope=question.scope, listener=self._listener(meter)
+                question.question, structure=structure, scope=question.scope, listener=self._listener(tally)
             )
         except (ModelOutputError, BudgetExceededError) as error:
-            return replace(blank, **_failed(error, meter, started), grounded=False)
+            return replace(blank, error=error.message, grounded=False, **_spent(tally, started))
         return replace(
             blank,
+            **_spent(tally, started),
             values=list(answer.values),
             answer=answer.text,
             grounded=answer.grounded,
             citations=[self._citation(c, answer, question) for c in answer.citations],
-            usage=answer.usage.to_dict(),
-            seconds=round(time.monotonic() - started, 3),
             correct=is_right(answer.values, question.gold, question.answer_type),
             trace=[f"{step.name}: {step.detail}" for step in answer.trace],
         )
@@ -199,27 +194,24 @@ class Evaluation:
     def _plain_line(self, question: KnownQuestion) -> Line:
         if self.plain is None:
             raise ValueError("The way `plain` needs a corpus for plain RAG.")
-        meter = UsageMeter()
+        tally, meter = Tally(self._paid), UsageMeter()
+        meter.listener = tally.tell
         started = time.monotonic()
         values = answer_plainly(self.plain, question.question, meter, scope=question.scope)
         return replace(
             _blank(question, PLAIN, []),
+            **_spent(tally, started),
             values=values,
             answer="; ".join(values),
-            usage=meter.snapshot().to_dict(),
-            seconds=round(time.monotonic() - started, 3),
             correct=is_right(values, question.gold, question.answer_type),
         )
 
-    def _listener(self, meter: UsageMeter) -> Callable[[Event], None]:
+    def _listener(self, tally: Tally) -> Callable[[Event], None]:
         def listen(event: Event) -> None:
             if self._stop.is_set():
                 raise _Stopped
-            if isinstance(event, ModelCalled) and event.call.cached:
-                meter.record_cached()
-            elif isinstance(event, ModelCalled):
-                with meter.call():
-                    meter.record(event.call)
+            if isinstance(event, ModelCalled):
+                tally.tell(event.call)
 
         return listen
 
@@ -241,9 +233,9 @@ def _blank(question: KnownQuestion, way: str, tried: Sequence[str]) -> Line:
     return Line(question.id, question.digest, way, labels, structure=tried[0] if tried else "", tried=tried)
 
 
-def _failed(error: StructRAGError, meter: UsageMeter, started: float) -> dict[str, Any]:
-    seconds = round(time.monotonic() - started, 3)
-    return {"error": error.message, "usage": meter.snapshot().to_dict(), "seconds": seconds}
+def _spent(tally: Tally, started: float) -> dict[str, Any]:
+    seconds = time.monotonic() - started + tally.saved_seconds
+    return {"usage": tally.usage(), "seconds": round(seconds, 3)}
 
 
 def _shown(route: Route) -> dict[str, Any]:

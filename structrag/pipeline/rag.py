@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from structrag.pipeline.estimate import Estimate
     from structrag.pipeline.followups import Exchange
-    from structrag.router import Router
+    from structrag.router import Router, RoutingRequest
 
 
 class StructRAG(KeptRecords, LangChainParts):
@@ -292,6 +292,10 @@ class StructRAG(KeptRecords, LangChainParts):
         asked = self._question(question, None, documents, needs_documents=False)
         session = self._session(ignore_event)
         return self._run.route(asked, session)
+
+    def routing_request(self, question: str, *, documents: Sequence[str] | None = None) -> RoutingRequest:
+        """Return what a router is shown of a question; see `route`."""
+        return self._run.routing_request(self._question(question, None, documents, needs_documents=False))
 
     def estimate(
         self, question: str, structure: StructureType | str | None = None, *, scope: Sequence[str] | None = None
