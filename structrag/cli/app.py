@@ -12,7 +12,19 @@ import typer
 from typer.core import TyperGroup
 
 from structrag import __version__
-from structrag.cli import asking, demo, diagnosis, documents, edits, environment, evaluation, exporting, router, serve
+from structrag.cli import (
+    asking,
+    comparing,
+    demo,
+    diagnosis,
+    documents,
+    edits,
+    environment,
+    evaluation,
+    exporting,
+    router,
+    serve,
+)
 from structrag.cli.invocation import CorpusOption, Invocation, OpenCorpus, open_folder
 from structrag.cli.text import narrate, write
 from structrag.errors import ConfigError, StructRAGError
@@ -89,6 +101,7 @@ def build(open_corpus: OpenCorpus = open_folder) -> typer.Typer:
     app.command()(documents.rm)
     app.command()(asking.ask)
     app.command()(asking.route)
+    app.command()(comparing.compare)
     app.command("export")(exporting.export)
     app.command("eval")(evaluation.evaluate)
     app.command()(serve.serve)
