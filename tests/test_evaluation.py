@@ -3,15 +3,13 @@
 import json
 import subprocess
 import sys
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
+from hashing_embedder import HashingEmbedder
 from typer.testing import CliRunner, Result
 
 from structrag.cli import build
@@ -57,19 +55,6 @@ SCRIPT: dict[str, Any] = {
     # What other structures ask gets no usable reply, and a no where only that is wanted.
     "": {"yes": 0.05, "no": 0.95},
 }
-
-
-class HashingEmbedder:
-    """Bags of words, so that no test waits for a real model."""
-
-    name = "hashing"
-
-    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        rows = np.full((len(texts), 64), 1e-3, dtype=np.float32)
-        for row, text in zip(rows, texts, strict=True):
-            for word in text.lower().split():
-                row[zlib.crc32(word.encode()) % 64] += 1
-        return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
 
 
 class WordRouter:
