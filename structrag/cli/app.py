@@ -15,6 +15,7 @@ from structrag import __version__
 from structrag.cli import (
     asking,
     comparing,
+    conversion,
     demo,
     diagnosis,
     documents,
@@ -104,6 +105,7 @@ def build(open_corpus: OpenCorpus = open_folder) -> typer.Typer:
     app.command()(comparing.compare)
     app.command("export")(exporting.export)
     app.command("eval")(evaluation.evaluate)
+    app.command("eval-convert")(conversion.convert)
     app.command()(serve.serve)
     app.command()(diagnosis.doctor)
     app.command()(environment.models)
