@@ -447,3 +447,17 @@ def test_ways_are_read() -> None:
     assert parse_ways("router, Chunk") == ["router", "chunk"]
     assert parse_ways("oracle") == parse_ways("random") == parse_ways("all") == list(map(str, StructureType))
     assert parse_ways("router,oracle,all,chunk") == ["router", *map(str, StructureType)]
+
+
+@pytest.mark.model
+def test_the_embedded_model_answers_and_is_measured(bench: Bench) -> None:
+    bench.write("questions.jsonl", QUESTIONS[:2])
+    paths = [str(bench.questions), "--documents", str(bench.documents), "--out", str(bench.out)]
+    result = CliRunner().invoke(build(), ["eval", *paths, "--structures", "chunk,plain", "--json"])
+    assert result.exit_code == 0, result.stderr
+    lines = bench.lines()
+    assert [lines[id_, way].correct for way in ("chunk", "plain") for id_ in ("q1", "q2")] == [True] * 4
+    told = json.loads(result.stdout)["ways"]["chunk"]
+    assert (told["grounded"], told["citations"]["precision"]) == (1, 1)
+    assert told["cost"]["tokens"] > 200
+    assert told["cost"]["seconds"] > 0
