@@ -2,15 +2,13 @@
 
 import io
 import json
-import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
+from hashing_embedder import HashingEmbedder
 from typer.testing import CliRunner, Result
 
 from structrag.cli import build
@@ -30,19 +28,6 @@ QUESTION = "How loud is the pump?"
 FOUND: dict[str, Any] = {"item": 1, "answer": "61 dB(A)"}
 NOT_FOUND: dict[str, Any] = {"item": 0, "answer": ""}
 CONFIRMED: dict[str, Any] = {"You check an answer": {"yes": 0.95, "no": 0.05}}
-
-
-class HashingEmbedder:
-    """Bags of words, so that no test waits for a real model."""
-
-    name = "hashing"
-
-    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        rows = np.full((len(texts), 64), 1e-3, dtype=np.float32)
-        for row, text in zip(rows, texts, strict=True):
-            for word in text.lower().split():
-                row[zlib.crc32(word.encode()) % 64] += 1
-        return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
 
 
 class StubRouter:

@@ -12,7 +12,20 @@ import typer
 from typer.core import TyperGroup
 
 from structrag import __version__
-from structrag.cli import asking, demo, diagnosis, documents, edits, environment, exporting, router, serve
+from structrag.cli import (
+    asking,
+    comparing,
+    conversion,
+    demo,
+    diagnosis,
+    documents,
+    edits,
+    environment,
+    evaluation,
+    exporting,
+    router,
+    serve,
+)
 from structrag.cli.invocation import CorpusOption, Invocation, OpenCorpus, open_folder
 from structrag.cli.text import narrate, write
 from structrag.errors import ConfigError, StructRAGError
@@ -89,7 +102,10 @@ def build(open_corpus: OpenCorpus = open_folder) -> typer.Typer:
     app.command()(documents.rm)
     app.command()(asking.ask)
     app.command()(asking.route)
+    app.command()(comparing.compare)
     app.command("export")(exporting.export)
+    app.command("eval")(evaluation.evaluate)
+    app.command("eval-convert")(conversion.convert)
     app.command()(serve.serve)
     app.command()(diagnosis.doctor)
     app.command()(environment.models)

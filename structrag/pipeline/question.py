@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from structrag.config import Settings
+from structrag.config import RouterSettings, Settings
 from structrag.corpus.profile import profile
 from structrag.corpus.store import CorpusStore, StoredEdit
 from structrag.errors import BuildError, ModelOutputError, StoreError
@@ -79,6 +79,14 @@ class QuestionRun:
         self._retriever = retriever
         self._router = router
         self._settings = settings
+
+    def search(self, text: str, *, k: int, scope: Sequence[str] | None) -> list[Passage]:
+        """Return the ``k`` best passages for a question, best first.
+
+        Raises:
+            StoreError: The scope names a document that the corpus does not hold.
+        """
+        return self._retriever.search(text, k=k, scope=scope)
 
     def route(self, question: Question, session: Session) -> Route:
         """Return the route of a question over the documents that share most words with it.
@@ -177,16 +185,8 @@ class QuestionRun:
         return replace(question, standalone=rewritten)
 
     def candidates(self, question: Question, route: Route) -> list[StructureType]:
-        """Return the structures to try, in order.
-
-        A caller's choice is the only one. Otherwise the route's structure comes first; an unsure route adds its
-        runner-up, unless the settings say otherwise; and passages come last, since reading them costs one call and
-        what one structure misses they may hold. Which of them answered is in the answer and in its trace.
-        """
-        if question.structure:
-            return [question.structure]
-        second = [route.runner_up] if route.unsure and self._settings.router.when_unsure == "runner_up" else []
-        return list(dict.fromkeys([route.structure, *second, StructureType.CHUNK]))
+        """Return the structures to try, in order: a caller's choice alone, or what the route leads to."""
+        return [question.structure] if question.structure else structures_to_try(route, self._settings.router)
 
     def _attempt(self, types: Sequence[StructureType], request: BuildRequest, session: Session) -> Attempt:
         """Try the structures in order until one answers; every further one is noted in the trace.
@@ -299,6 +299,17 @@ class _Library:
 def _worded(text: str, marks: str) -> str:
     """Put the citations' marks behind a sentence, and on a line of their own below a list."""
     return f"{text}\n\n{marks}" if "\n" in text else f"{text} {marks}"
+
+
+def structures_to_try(route: Route, settings: RouterSettings) -> list[StructureType]:
+    """Return the structures that a route leads to, in the order in which they are tried until one answers.
+
+    The route's structure comes first; an unsure route adds its runner-up, unless the settings say otherwise; and
+    passages come last, since reading them costs one call and what one structure misses they may hold. Which of them
+    answered is in the answer and in its trace.
+    """
+    second = [route.runner_up] if route.unsure and settings.when_unsure == "runner_up" else []
+    return list(dict.fromkeys([route.structure, *second, StructureType.CHUNK]))
 
 
 def kept_edits(store: CorpusStore, *, with_undone: bool = False) -> list[KeptEdit]:
