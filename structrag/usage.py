@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -209,6 +210,12 @@ class UsageMeter:
                     f"The budget of {limit:g} {unit} for this question is spent ({used:g} used).",
                     hint=f"Raise `budget.{unit}`, or narrow the question with --scope; finished calls are kept.",
                 )
+
+    def seconds_left(self) -> float:
+        """Return how long this question may still take; infinity where that is not limited."""
+        if not self.budget.seconds:
+            return math.inf
+        return self.budget.seconds - (time.monotonic() - self._started)
 
     def record(self, call: ModelCall) -> None:
         """Count what a call that reached the model used."""
