@@ -132,6 +132,17 @@ class BudgetSettings(_Section):
     """In the currency of `models.prompt_price` and `models.completion_price`, which must be known for it."""
 
 
+class CorpusBudgetSettings(_Section):
+    """What all questions of a corpus may cost together, from its first one on; 0 means no limit."""
+
+    calls: int = Field(default=0, ge=0)
+    tokens: int = Field(default=0, ge=0)
+    seconds: float = Field(default=0, ge=0)
+    """That the model took, not those that passed."""
+    cost: float = Field(default=0, ge=0)
+    """In the currency of `models.prompt_price` and `models.completion_price`, which must be known for it."""
+
+
 class Settings(_Section):
     """All settings."""
 
@@ -140,13 +151,16 @@ class Settings(_Section):
     router: RouterSettings = RouterSettings()
     builders: BuilderSettings = BuilderSettings()
     budget: BudgetSettings = BudgetSettings()
+    corpus_budget: CorpusBudgetSettings = CorpusBudgetSettings()
     tui: TuiSettings = TuiSettings()
 
     @model_validator(mode="after")
     def _require_prices(self) -> Self:
         # With one price of two, half of what is spent would count for nothing.
-        if self.budget.cost and not (self.models.prompt_price and self.models.completion_price):
-            raise ValueError("`budget.cost` is set, but what tokens cost is not known.")
+        known = self.models.prompt_price and self.models.completion_price
+        for name, limits in (("budget", self.budget), ("corpus_budget", self.corpus_budget)):
+            if limits.cost and not known:
+                raise ValueError(f"`{name}.cost` is set, but what tokens cost is not known.")
         return self
 
 

@@ -116,10 +116,12 @@ class ModelOutputError(ModelError):
     Args:
         message: What is wrong with the reply.
         reply: The reply as it came.
-        hint: What to do next.
+        hint: What to do next; what helps against most such replies by default.
     """
 
-    def __init__(self, message: str, *, reply: str, hint: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, reply: str, hint: str | None = "Ask in other words, or use a larger model."
+    ) -> None:
         super().__init__(message, hint=hint)
         self.reply = reply
 

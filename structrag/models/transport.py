@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import time
 from collections.abc import Iterator
 from functools import cache
@@ -55,9 +56,11 @@ def bounded_client(seconds: float) -> httpx.Client:
             response.stream = _Bounded(response.stream, response.request.extensions[_STARTED] + seconds)
 
     # Hooks and not a transport: with one of our own, proxies of the environment would not be used.
-    return httpx.Client(
+    client = httpx.Client(
         timeout=time_outs(seconds), follow_redirects=True, event_hooks={"request": [begin], "response": [bound]}
     )
+    atexit.register(client.close)
+    return client
 
 
 def time_outs(seconds: float) -> tuple[float, float, float, float]:
