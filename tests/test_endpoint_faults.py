@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -250,47 +251,68 @@ QUESTION = "What revenue did Alder have in 2024?"
 
 
 def reader(request: Request) -> str:
-    """Reply as a model would that finds the figure."""
+    """Reply as a model would that finds the figure, and is sure of it."""
+    if request.body.get("logprobs"):
+        return "yes"
     listing = request.text[request.text.rindex("\n[1] ") :].splitlines()
     number = next(line[1 : line.index("]")] for line in listing if "412" in line)
     return f'{{"item": {number}, "answer": "412 million EUR"}}'
 
 
+def opened(folder: Path, url: str, *, timeout: float = 60) -> StructRAG:
+    return StructRAG.open(
+        folder,
+        settings={"models.chat": "stub", "models.base_url": url, "models.retries": 1, "models.timeout": timeout},
+        router=FixedRouter(StructureType.CHUNK),
+        embedder=HashingEmbedder(),
+    )
+
+
+def asked(folder: Path, url: str, *, timeout: float = 60) -> Result:
+    """Type a question."""
+
+    def open_corpus(folder: Path, **_: object) -> StructRAG:
+        return opened(folder, url, timeout=timeout)
+
+    return CliRunner().invoke(build(open_corpus), ["ask", QUESTION, "--corpus", str(folder)])
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("faults")
+    (folder / "alder.md").write_text("# Alder\n\nIn 2024 Alder had a revenue of 412 million EUR.\n", encoding="utf-8")
+    with opened(folder / "c", "http://127.0.0.1:1/v1") as rag:
+        rag.add([folder / "alder.md"])
+    return folder / "c"
+
+
 class TestCommandLine:
-    """A question at an endpoint that has gone wrong, and again when it is well: typed, and in one process each."""
-
-    def asked(self, folder: Path, url: str, *, timeout: float) -> Result:
-        def open_corpus(folder: Path, **_: object) -> StructRAG:
-            settings = {"models.chat": "stub", "models.base_url": url, "models.retries": 1, "models.timeout": timeout}
-            router = FixedRouter(StructureType.CHUNK)
-            return StructRAG.open(folder, settings=settings, router=router, embedder=HashingEmbedder())
-
-        return CliRunner().invoke(build(open_corpus), ["ask", QUESTION, "--corpus", str(folder)])
-
-    @pytest.fixture(scope="class")
-    def corpus(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        folder = tmp_path_factory.mktemp("faults")
-        (folder / "alder.md").write_text(
-            "# Alder\n\nIn 2024 Alder had a revenue of 412 million EUR.\n", encoding="utf-8"
-        )
-        with StructRAG.open(
-            folder / "c",
-            chat=load_chat_model(ModelSettings()),
-            router=FixedRouter(StructureType.CHUNK),
-            embedder=HashingEmbedder(),
-        ) as rag:
-            rag.add([folder / "alder.md"])
-        return folder / "c"
+    """A question that is typed while the endpoint goes wrong."""
 
     @pytest.mark.parametrize("name", CASES)
     def test_the_exit_code_is_3_and_stderr_says_what_to_do(self, corpus: Path, waits: list[float], name: str) -> None:
         with FaultyEndpoint(always(name)) as endpoint:
-            result = self.asked(corpus, endpoint.url, timeout=0.2 if name in SLOW else 60)
+            result = asked(corpus, endpoint.url, timeout=0.2 if name in SLOW else 60)
         assert result.exit_code == 3, result.output
         assert result.stdout == ""
         assert "Error: " in result.stderr
         assert "Traceback" not in result.stderr
         assert CASES[name].hint in result.stderr
-        with StructRAG.open(corpus, router=FixedRouter(StructureType.CHUNK), embedder=HashingEmbedder()) as rag:
+        with opened(corpus, endpoint.url) as rag:
             assert [document.id for document in rag.documents()] == ["alder.md"]
             assert rag.answers() == []
+
+    def test_asked_again_what_was_replied_is_not_paid_for_again(
+        self, corpus: Path, tmp_path: Path, waits: list[float]
+    ) -> None:
+        corpus = Path(shutil.copytree(corpus, tmp_path / "c"))
+        with FaultyEndpoint([None, Fault("503"), Fault("503")], reader) as endpoint:
+            assert asked(corpus, endpoint.url).exit_code == 3
+            assert len(endpoint.requests) == 3
+            again = asked(corpus, endpoint.url)
+            assert again.exit_code == 0
+            assert "412 million EUR" in again.stdout
+            assert len(endpoint.requests) == 4
+            assert endpoint.requests[3].text == endpoint.requests[2].text
+        with opened(corpus, endpoint.url) as rag:
+            assert len(rag.answers()) == 1

@@ -88,7 +88,10 @@ class FaultyEndpoint:
 
     def completion(self, request: Request) -> bytes:
         """Return the body of a good reply."""
-        return completion(self._answer(request))
+        content = self._answer(request)
+        ranked = [{"token": content, "logprob": -0.05, "bytes": None}]
+        logprobs = {"content": [{**ranked[0], "top_logprobs": ranked}], "refusal": None}
+        return completion(content, logprobs=logprobs if request.body.get("logprobs") else None)
 
 
 class _Server(ThreadingHTTPServer):
@@ -138,9 +141,10 @@ class _Handler(BaseHTTPRequestHandler):
         """Keep quiet."""
 
 
-def completion(content: str | None, *, finish: str = "stop", **message: Any) -> bytes:
+def completion(content: str | None, *, finish: str = "stop", logprobs: Any = None, **message: Any) -> bytes:
     """Return the body of a chat completion."""
-    choice = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": content, **message}}
+    told = {"role": "assistant", "content": content, **message}
+    choice = {"index": 0, "finish_reason": finish, "message": told, "logprobs": logprobs}
     usage = {"prompt_tokens": 11, "completion_tokens": 2, "total_tokens": 13}
     head = {"id": "1", "object": "chat.completion", "created": 0, "model": "stub"}
     return json.dumps({**head, "choices": [choice], "usage": usage}).encode()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -34,14 +35,18 @@ class FlakyFirms:
         questions: How many, of ten documents each.
         kinds: The faults that happen.
         seed: Which ones happen when; what threads do side by side is not repeated exactly.
+        folder: Of the corpus; in memory by default.
         settings: Of the model.
     """
 
-    def __init__(self, questions: int, kinds: frozenset[str], seed: int, **settings: Any) -> None:
+    def __init__(
+        self, questions: int, kinds: frozenset[str], seed: int, *, folder: Path | None = None, **settings: Any
+    ) -> None:
+        self._folder = folder
         self.names = firms(questions * AT_ONCE)
         self.faults: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
-        self.reported = 0
+        self.reported = self.calls = 0
         self._read: Counter[str] = Counter()
         self._random = Random(seed)
         self._kinds = sorted(kinds)
@@ -72,12 +77,14 @@ class FlakyFirms:
     def _corpus(self) -> Iterator[tuple[StructRAG, FaultyEndpoint]]:
         with CorpusStore.open(None) as replies, FaultyEndpoint(self._fault, lambda r: reply(r.text)) as endpoint:
             settings = ModelSettings(chat="stub", base_url=endpoint.url, **self._settings)
-            with StructRAG.from_documents(
-                reports(self.names),
-                chat=load_chat_model(settings, cache=replies),
-                router=FixedRouter(StructureType.TABLE),
-                embedder=HashingEmbedder(),
-            ) as rag:
+            parts: dict[str, Any] = {"router": FixedRouter(StructureType.TABLE), "embedder": HashingEmbedder()}
+            if self._folder is None:
+                rag = StructRAG.from_documents((), chat=load_chat_model(settings, cache=replies), **parts)
+            else:
+                own = {f"models.{name}": value for name, value in settings.model_dump(exclude_unset=True).items()}
+                rag = StructRAG.open(self._folder, settings=own, **parts)
+            with rag:
+                rag.add_documents(reports(self.names))
                 yield rag, endpoint
 
     def _fault(self, request: Request) -> Fault | None:

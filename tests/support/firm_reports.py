@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from structrag.structures.table_set import TableSet
 from structrag.types import Answer
+from structrag.utilizer.reading import load_prompt
 
 _PROMPTS = files("structrag.structures").joinpath("prompts")
 PLAN = _PROMPTS.joinpath("table_plan.txt").read_text(encoding="utf-8").strip()
@@ -84,3 +85,27 @@ def unaccounted(answer: Answer, names: Iterable[str]) -> list[str]:
     wrong = [f"{name} is there {count} times" for name, count in rows.items() if count > 1]
     wrong += [f"{name} is missing and not reported" for name in names if not rows[name] and name not in reported]
     return wrong + [f"{name} is reported and there" for name in reported if rows[name]]
+
+
+_READ, _CONFIRM = load_prompt("read"), load_prompt("confirm")
+_ASKED = re.compile(r"Question: What revenue did (\w+) have in 2024\?")
+
+
+def revenue_question(name: str) -> str:
+    """Return the question for one firm's revenue, which is answered from passages."""
+    return f"What revenue did {name} have in 2024?"
+
+
+def revenue_answer(names: Sequence[str], name: str) -> str:
+    """Return what the report of a firm says."""
+    return f"{50 + names.index(name)} million EUR"
+
+
+def read_revenue(prompt: str) -> dict[str, Any]:
+    """Reply to a prompt to read as a model would that finds the firm's figure among the sentences."""
+    name = _ASKED.findall(prompt)[-1]
+    stated = re.search(rf"^\[(\d+)\] .*{name} had a revenue of (\d+ million EUR)", prompt, re.MULTILINE)
+    return {"item": int(stated[1]), "answer": stated[2]} if stated else {"item": 0, "answer": ""}
+
+
+READING: Mapping[str, Any] = {_READ: read_revenue, _CONFIRM: {"yes": 0.9, "no": 0.1}}
