@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -182,6 +185,43 @@ class TestEveryFault:
             chat.reply(STRICT, meter)
         assert len(endpoint.requests) == 1
         assert len(told[0]) < LARGE / 100
+
+
+class TestInterrupt:
+    def test_nobody_waits_for_calls_that_hang(self, asking: Asking) -> None:
+        chat, endpoint = asking([])
+
+        def hang(request: Request) -> Fault | None:
+            if len(endpoint.requests) == 4:  # as many as are made at once
+                os.kill(os.getpid(), signal.SIGINT)
+            return Fault("hang")
+
+        endpoint._fault = hang
+        with pytest.raises(KeyboardInterrupt):
+            chat.reply_many([replace(STRICT, user=str(number)) for number in range(9)], UsageMeter())
+        assert len(endpoint.requests) == 4
+        assert not endpoint.closing.is_set(), "they hang still"
+
+    def test_after_an_error_the_calls_under_way_are_waited_for_and_kept(
+        self, asking: Asking, kept: CorpusStore
+    ) -> None:
+        others = threading.Event()
+
+        def refuse_the_last(request: Request) -> Fault | None:
+            if len(endpoint.requests) < 4:
+                return None
+            others.set()
+            return Fault("401")
+
+        def answer(request: Request) -> str:
+            assert others.wait(timeout=10)
+            return '{"n": 4}'
+
+        chat, endpoint = asking([])
+        endpoint._fault, endpoint._answer = refuse_the_last, answer
+        with pytest.raises(ModelError, match="Incorrect API key"):
+            chat.reply_many([replace(STRICT, user=str(number)) for number in range(9)], UsageMeter())
+        assert replies_kept(kept) == 3
 
 
 class TestRetryAfter:

@@ -52,7 +52,7 @@ def telling(request: Request) -> str:
 
 @pytest.fixture
 def endpoint() -> Iterator[FaultyEndpoint]:
-    with FaultyEndpoint([Fault("401"), Fault("echo"), Fault("echo"), Fault("500")], telling) as endpoint:
+    with FaultyEndpoint([Fault("401"), None, Fault("echo"), Fault("echo"), Fault("500")], telling) as endpoint:
         yield endpoint
 
 

@@ -12,9 +12,9 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from structrag.errors import ModelOutputError, TransientModelError
 from structrag.models.faults import LONGEST_WAIT, invoke, translated
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from structrag.usage import UsageMeter
 
+_Result = TypeVar("_Result")
 _TOP_LOGPROBS = 20
 _CHARACTERS_PER_TOKEN = 2.5
 """Fewer than texts have in common languages, tables of figures included: what is counted so is an upper bound."""
@@ -171,14 +172,43 @@ class ChatModel:
                 done(index)
             return result
 
-        with ThreadPoolExecutor(max_workers=self._concurrency) as pool:
-            futures = [pool.submit(one, index) for index in range(len(prompts))]
-            try:
-                return [future.result() for future in futures]
-            except BaseException:
-                for future in futures:
-                    future.cancel()
-                raise
+        return self._side_by_side(one, len(prompts))
+
+    def _side_by_side(self, one: Callable[[int], _Result], count: int) -> list[_Result]:
+        """Return what a function gives for each number below ``count``; its first error ends the work and is raised.
+
+        Calls under way are waited for, so that what they reply is kept; but not on an interrupt. A pool would wait
+        then too, for a server that hangs, and once more when the program ends.
+        """
+        numbers, taking, stopped = iter(range(count)), threading.Lock(), threading.Event()
+        ended: SimpleQueue[tuple[int, _Result | None, Exception | None]] = SimpleQueue()
+
+        def work() -> None:
+            while not stopped.is_set():
+                with taking:
+                    number = next(numbers, None)
+                if number is None:
+                    return
+                try:
+                    ended.put((number, one(number), None))
+                except Exception as error:  # noqa: BLE001 - the caller's thread raises it
+                    ended.put((number, None, error))
+
+        threads = [threading.Thread(target=work, daemon=True) for _ in range(min(self._concurrency, count))]
+        for thread in threads:
+            thread.start()
+        results: dict[int, Any] = {}
+        try:
+            while len(results) < count:
+                number, results[number], error = ended.get()
+                if error is not None:
+                    stopped.set()
+                    for thread in threads:
+                        thread.join()
+                    raise error
+        finally:
+            stopped.set()
+        return [results[number] for number in range(count)]
 
     def choose(self, prompt: Prompt, options: Sequence[str], meter: UsageMeter) -> dict[str, float]:
         """Return how probable the model finds each option as its next word; the values sum to 1.
