@@ -140,14 +140,6 @@ class QuestionRun:
             question.asked, documents, tuple(passages), left_out=len(beyond), further=further, scope=question.scope
         )
 
-    def fetch(self, query: str, k: int, scope: tuple[str, ...] | None) -> list[Passage]:
-        """Return the passages of a scope nearest to a query.
-
-        Raises:
-            StoreError: The scope names a document that the corpus does not hold.
-        """
-        return self._retriever.search(query, k=k, scope=scope)
-
     def document(self, document_id: str) -> SourceDocument:
         """Return a document of the corpus.
 
@@ -284,7 +276,7 @@ class _Library:
     session: Session
 
     def passages(self, query: str, k: int) -> list[Passage]:
-        return self.run.fetch(query, k, self.request.scope)
+        return self.run.search(query, k=k, scope=self.request.scope)
 
     def grown(self, document_ids: Collection[str]) -> Structure | None:
         known = {document.id for document in self.request.documents}
