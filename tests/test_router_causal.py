@@ -12,12 +12,13 @@ from structrag.router import RoutingRequest
 from structrag.router.artefact import read_settings
 from structrag.router.base_model import model_folder
 from structrag.router.causal import is_causal
-from structrag.router.fitting import fit
 from structrag.router.policy_router import PolicyRouter
 from structrag.router.questions import label_pairs
 from structrag.router.training_settings import TrainingSettings
 from structrag.types import StructureType
 from structrag.usage import UsageMeter
+
+pytestmark = pytest.mark.training
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +27,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_causal_model_is_trained_and_served_by_the_same_means(tiny: Path, tmp_path: Path) -> None:
+    from structrag.router.fitting import fit
+
     settings = TrainingSettings(rank=8, sft_epochs=16, dpo_epochs=1, batch=10, body_rate=5e-3)
     pairs = label_pairs(tiny_questions(150), each=1)
     held = tiny_questions(150, start=600)

@@ -16,19 +16,21 @@ import pytest
 from tiny_causal import make_tiny_model, tiny_questions
 
 from structrag.router.base_model import EMBEDDED
-from structrag.router.fitting import fit
 from structrag.router.policy_router import PolicyRouter
 from structrag.router.protocol import RoutingRequest
 from structrag.router.questions import LabelledQuestion, label_pairs, read_domain
 from structrag.router.training_settings import StepListener, TrainingSettings, TrainingStep
 from structrag.router.versions import SHIPPED, VersionStore
 
+pytestmark = pytest.mark.training
 SETTINGS = TrainingSettings(rank=2, sft_epochs=2, dpo_epochs=1, batch=1)
 SAVED = 100
 """Steps between two checkpoints."""
 
 
 def train(home: Path, base_model: str, listener: StepListener) -> None:
+    from structrag.router.fitting import fit
+
     questions = shipped_questions() if base_model == EMBEDDED else tiny_questions(180)
     fit(label_pairs(questions[:60], each=1), questions[60:180], home, SETTINGS, listener, base_model=base_model)
 
