@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 from loop_steps import loop_steps
-from tui_doubles import ScriptedCorpus, app_for, ask, press, settle
+from tui_doubles import ScriptedCorpus, app_for, ask, settle
 from tui_structures import MAKERS, answer_by, hostile_structures, large_catalogue, large_graph, large_table
 
 from structrag.types import Structure
@@ -37,10 +37,12 @@ async def longest_steps(
                 await pilot.press("s")
                 await settle(pilot)
                 for key in keys:
-                    await press(pilot, key)
+                    await pilot.press(key)
+                    await settle(pilot)
             longest.append(max(steps))
             while len(pilot.app.screen_stack) > 1:
-                await press(pilot, "escape")
+                await pilot.press("escape")
+                await settle(pilot)
         assert pilot.app.is_running
     return longest
 
