@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 _BLOCK_CHARACTERS = 600
-_FEWEST_BLOCKS = 6
+_FEWEST_BLOCKS = 8
+"""A text that is shorter is seen at a glance, and its list items are its topics."""
 _TOPIC_CHARACTERS = 7000
 _FEWEST_TOPICS = 3
 _MOST_TOPICS = 8

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from textual.content import Content
-from textual.pilot import Pilot
 from textual.widgets import DataTable, Input, OptionList, Static
+from tui_doubles import settle
 
 from structrag import StructRAG
 from structrag.corpus.store import CorpusStore
@@ -51,15 +51,6 @@ def app(tmp_path: Path, demo: Path, embedder: Embedder) -> Iterator[StructRAGApp
     app = StructRAGApp(tmp_path / "corpus", open_scripted, demo=lambda: [demo])
     yield app
     app.close_corpus()
-
-
-async def settle(pilot: Pilot[None]) -> None:
-    """Wait until no worker is left and all that they reported has been dealt with."""
-    await pilot.pause()
-    while list(pilot.app.workers):
-        await pilot.app.workers.wait_for_complete()
-        await pilot.pause()
-    await pilot.pause()
 
 
 async def test_from_an_empty_corpus_to_the_source_of_an_answer(app: StructRAGApp, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from structrag.structures.quotes import find_quote, support
 from structrag.types import Evidence, Structure, StructureType
 from structrag.utilizer.finding import NOTHING_FOUND, Finding
 from structrag.utilizer.grouping import group
-from structrag.utilizer.outlines import choose_outline, outlines
+from structrag.utilizer.outlines import choose_outline
 from structrag.utilizer.plans import Call, plan
 from structrag.utilizer.reading import judge, load_prompt, read_all
 
@@ -49,8 +49,8 @@ class CatalogueReasoner:
         named = " ".join(argument for argument in call.arguments if isinstance(argument, str))
         meant = [document for document in catalogue.near if support(document.title, named) == 1]
         among = replace(catalogue, documents=tuple(meant), further=0) if meant else catalogue
-        if len(meant) == 1 and not any(outlines(among)):
-            divided = divide(meant[0], session)
+        divided = divide(meant[0], session) if len(meant) == 1 else None
+        if divided is not None and divided is not meant[0]:
             session.note("topics", f"{divided.title}: {len(divided.children)} topics, named by the model")
             grown = replace(catalogue, documents=tuple(divided if d is meant[0] else d for d in catalogue.documents))
             listing = _Listing([(topic.title, topic.evidence) for topic in divided.children], len(grown.documents))
