@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import datetime
 from itertools import chain, count
 from pathlib import Path
@@ -15,12 +16,36 @@ def set_aside(path: Path) -> Path:
     Raises:
         StoreError: It cannot be renamed.
     """
-    name = f"{path.name}.damaged-{datetime.now():%Y%m%d-%H%M%S}"
-    names = chain([name], (f"{name}-{number}" for number in count(2)))
-    place = next(free for each in names if not (free := path.with_name(each)).exists())
+    place = _free_place(path)
     try:
         return path.rename(place)
     except OSError as error:
         raise StoreError(
             f"{path} is damaged and cannot be moved aside: {error.strerror}.", hint="Make its folder writable."
         ) from error
+
+
+def keep_aside(path: Path) -> Path:
+    """Give a file such a second name, or make a copy of that name, for one that is then replaced in one step.
+
+    Raises:
+        StoreError: That cannot be done.
+    """
+    place = _free_place(path)
+    try:
+        try:
+            place.hardlink_to(path)
+        except OSError:  # some file systems have no second names
+            shutil.copy2(path, place)
+    except OSError as error:
+        raise StoreError(
+            f"{path} is damaged and cannot be kept aside: {error.strerror}.",
+            hint="Make its folder writable, and see that the disk is not full.",
+        ) from error
+    return place
+
+
+def _free_place(path: Path) -> Path:
+    name = f"{path.name}.damaged-{datetime.now():%Y%m%d-%H%M%S}"
+    names = chain([name], (f"{name}-{number}" for number in count(2)))
+    return next(free for each in names if not (free := path.with_name(each)).exists())

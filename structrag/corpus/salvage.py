@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from structrag.corpus.aside import set_aside
+from structrag.corpus.aside import keep_aside
 from structrag.corpus.database import OLDER_VERSIONS, SCHEMA_VERSION, Database
 from structrag.corpus.splitting import split
 from structrag.corpus.store import CorpusStore
@@ -97,10 +97,10 @@ def salvage(path: Path, *, chunk_size: int, overlap: int) -> Salvage:
                     new.change(_CHUNK, [document.id, chunk.start, chunk.end])
         lost = {str(row["document_id"]) for row in _rows(path, "chunks")}.difference(store.ids())
         new.rows("PRAGMA journal_mode = DELETE")  # so that all of it is in the one file that is renamed
-    aside = set_aside(path)
-    for companion in _companions(path):
-        if companion.exists():
-            companion.rename(companion.with_name(aside.name + companion.name.removeprefix(path.name)))
+    aside = keep_aside(path)
+    for companion in filter(Path.exists, _companions(path)):
+        # Before the new file is there: it would be taken for its log.
+        companion.rename(companion.with_name(aside.name + companion.name.removeprefix(path.name)))
     part.replace(path)
     return Salvage(aside, rows, tuple(sorted(lost)))
 
