@@ -11,6 +11,7 @@ the whole process, those of SQLite and Chroma included. Others come after a time
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import shutil
@@ -22,6 +23,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -289,14 +291,23 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default=",".join(OPERATIONS))
+    parser.add_argument("--forget", type=int, help="lose this preference on purpose, to see that it is noticed")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="structrag-kills-") as scratch:
         place = Place(Path(scratch) / "place")
         told = finish(lambda tell: prepare(place, tell))
         assert not any(line[0] == "raised" for line in told), told
         place.known["told"] = told
+        if arguments.forget is not None:
+            finish(lambda tell: forget(place, arguments.forget))
         for line in kills(place, arguments.only.split(","), arguments.kills, arguments.seed):
             print(json.dumps(line), flush=True)  # noqa: T201 - whoever started this reads it
+
+
+def forget(place: Place, preference: int) -> None:
+    database = Database(place.corpus / "corpus.sqlite")
+    database.change("DELETE FROM preferences WHERE id = ?", [preference])
+    database.close()
 
 
 def kills(place: Place, names: Sequence[str], wanted: int, seed: int) -> Iterator[dict[str, Any]]:
@@ -331,10 +342,15 @@ def measure(place: Place, operation: str) -> tuple[int, float]:
         steps.watch()
         started = time.monotonic()
         OPERATIONS[operation](place, tell)
-        tell("measured", steps.count, time.monotonic() - started)
+        seconds, count = time.monotonic() - started, steps.count
+        list(problems(place, operation, []))
+        tell("measured", count, seconds, sorted(sys.modules))
 
     told = finish(counted)
     assert told[-1][0] == "measured", told
+    for name in told[-1][3]:  # what each fork would import anew
+        with suppress(ImportError):
+            importlib.import_module(name)
     return told[-1][1], told[-1][2]
 
 
