@@ -160,7 +160,7 @@ class TestVectorIndex:
             pytest.raises(StoreError, match="not a database") as caught,
         ):
             index.entries()
-        assert "Delete this folder" in (caught.value.hint or "")
+        assert "doctor --repair" in (caught.value.hint or "")
 
     def test_closes_cleanly_and_removes_what_was_temporary(self) -> None:
         index = VectorIndex(None, TinyEmbedder())

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from structrag.config import RouterSettings, Settings
 from structrag.corpus.profile import profile
-from structrag.corpus.store import CorpusStore, StoredEdit
+from structrag.corpus.records import StoredEdit
+from structrag.corpus.store import CorpusStore
 from structrag.errors import BuildError, ModelOutputError, StoreError
 from structrag.events import Answered, PassagesRetrieved, QuestionRewritten, RouteChosen, StructureBuilt
 from structrag.index.retriever import Retriever
