@@ -20,14 +20,10 @@ from structrag.cli.narration import describe
 from structrag.cli.text import clean, one_line
 from structrag.events import DocumentAdded
 from structrag.tui import jobs
-from structrag.tui.calls import CallsDialog
-from structrag.tui.compare import CompareScreen, Comparison
 from structrag.tui.conversation import Conversation
 from structrag.tui.corpus import OpenCorpus
 from structrag.tui.details import Details
-from structrag.tui.dialogs import SourceDialog
 from structrag.tui.excerpt import excerpt, opening
-from structrag.tui.export_dialog import ExportDialog
 from structrag.tui.inquiry import Inquiry
 from structrag.tui.keys import action
 from structrag.tui.library import Library
@@ -40,6 +36,8 @@ from structrag.types import Answer, Evidence, SourceDocument, StructureType
 
 if TYPE_CHECKING:
     from structrag.structures.edits import Edit
+    from structrag.tui.compare import Comparison
+    from structrag.tui.excerpt import Excerpt
 
 EMPTY_CORPUS = (
     "There are no documents yet.\n\nPress d to load the demo corpus, or F2 to add your own files and folders."
@@ -277,7 +275,6 @@ class QuestionScreen(Screen[None]):
             self.notify("This can be edited once the question is answered.", severity="warning", markup=False)
             return
 
-        # Here, as it knows what edits there are: the first paint does not wait for that.
         from structrag.tui.edit_dialog import EditDialog
 
         def proceed(edit: Edit | None) -> None:
@@ -288,6 +285,8 @@ class QuestionScreen(Screen[None]):
 
     def action_compare(self) -> None:
         """Ask the question by way of all structures and show the answers side by side."""
+        from structrag.tui.compare import CompareScreen
+
         inquiry = self.inquiry
         answer = inquiry.answer
         # The structures are asked without what was said before, so the question must stand alone.
@@ -311,7 +310,7 @@ class QuestionScreen(Screen[None]):
 
     @on(Library.DocumentChosen)
     def _show_document(self, message: Library.DocumentChosen) -> None:
-        self.app.push_screen(SourceDialog(message.document.title, opening(message.document)))
+        self._show_source(message.document.title, opening(message.document))
 
     @on(Details.CitationChosen)
     @on(Conversation.CitationChosen)
@@ -328,7 +327,12 @@ class QuestionScreen(Screen[None]):
 
     def _open_source(self, evidence: Evidence, title: str, locator: str) -> None:
         place = ", ".join(part for part in (title, locator) if part)
-        self.app.push_screen(SourceDialog(place, excerpt(evidence, self._documents.get(evidence.span.document_id))))
+        self._show_source(place, excerpt(evidence, self._documents.get(evidence.span.document_id)))
+
+    def _show_source(self, title: str, source: Excerpt) -> None:
+        from structrag.tui.dialogs import SourceDialog
+
+        self.app.push_screen(SourceDialog(title, source))
 
     def action_type_question(self) -> None:
         """Go to the question."""
@@ -353,10 +357,14 @@ class QuestionScreen(Screen[None]):
 
     def action_show_calls(self) -> None:
         """Show what the model received."""
+        from structrag.tui.calls import CallsDialog
+
         self.app.push_screen(CallsDialog(self._open_corpus, self.inquiry.calls, self.inquiry.answer))
 
     def action_export(self) -> None:
         """Write the structure of the answer to a file."""
+        from structrag.tui.export_dialog import ExportDialog
+
         if self.inquiry.answer is not None:
             self.app.push_screen(ExportDialog(self._open_corpus, self.inquiry.answer))
 
