@@ -148,7 +148,8 @@ class Inquiry(Vertical):
         self.under_way = None
         self.workers.cancel_group(self, "question")
         self.state = State.CANCELLED
-        self.conversation.status.finish("Cancelled")
+        self.conversation.status.finish(" · ".join(["Cancelled", *self.conversation.status.spent]))
+        self.conversation.show_cancelled()
 
     def show_answer(
         self, answer: Answer, status: str, calls: Sequence[ModelCall] = (), *, is_new: bool = False
@@ -227,6 +228,7 @@ class Inquiry(Vertical):
                 self.details.show_structure(structure)
             case StepTaken(step):
                 self.details.add_step(step)
+        self.conversation.add_step(message.event)
         self.conversation.status.say(describe(message.event))
 
     @on(QuestionAnswered)

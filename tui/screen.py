@@ -229,6 +229,8 @@ class QuestionScreen(Screen[None]):
         question = event.value.strip()
         if not question:
             return
+        # It is read from its beginning while it is answered; going back to it selects it all.
+        event.input.cursor_position = 0
         if self._documents:
             self.ask_text(question)
             return
@@ -352,7 +354,8 @@ class QuestionScreen(Screen[None]):
         self.inquiry.panes.see(Place.STRUCTURE)
 
     def action_mark_citation(self, step: int) -> None:
-        """Mark another citation of the answer."""
+        """Mark another citation of the answer, where Enter opens it."""
+        self.inquiry.panes.see(Place.ANSWER)
         self.inquiry.mark_citation(step)
 
     def action_show_calls(self) -> None:
