@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 from textual.pilot import Pilot
-from tui_doubles import ScriptedCorpus, app_for, make_answer, painted, press, settle, start_asking, state
+from textual.widgets import Input
+from tui_doubles import REPORT, ScriptedCorpus, app_for, make_answer, painted, press, settle, start_asking, state
 
+from structrag.cli.demo import QUESTIONS
 from structrag.events import BuildProgressed, EventListener, RouteChosen
+from structrag.tui.examples import Examples
 from structrag.tui.requests import SettingsInForce
 from structrag.tui.settings_in_force import read_in_force
 from structrag.tui.state import State
@@ -136,3 +140,24 @@ def test_prices_and_a_limit_of_cost_are_read_from_the_settings(tmp_path: Path) -
     in_force = read_in_force(tmp_path, None)
     assert in_force.prices == Prices(2, 8)
     assert "budget 0.5 cost" in str(in_force)
+
+
+async def test_the_demo_comes_with_questions_to_begin_with() -> None:
+    document = replace(REPORT, source="demo/alder.md")
+    corpus = ScriptedCorpus(held=[document])
+    async with app_for(corpus).run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        assert "Or press ↓ for one of these" in painted(pilot)
+        await press(pilot, "down", "down", "enter")
+        assert corpus.asked == [(QUESTIONS[1].question, None)]
+        assert pilot.app.screen.query_one("#question", Input).value == QUESTIONS[1].question
+        assert not pilot.app.screen.query_one(Examples).display
+        await press(pilot, "slash", "down")
+        assert isinstance(pilot.app.focused, Input)
+
+
+async def test_other_documents_come_with_a_hint_only() -> None:
+    async with app_for(ScriptedCorpus()).run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        assert "Type a question and press Enter." in painted(pilot)
+        assert not pilot.app.screen.query_one(Examples).display

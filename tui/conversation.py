@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,6 +17,7 @@ from structrag.cli.text import clean
 from structrag.errors import StructRAGError
 from structrag.events import Event
 from structrag.tui.answer_text import AnswerText
+from structrag.tui.examples import Examples
 from structrag.tui.question_input import QuestionBox, QuestionInput
 from structrag.tui.route_card import is_chosen_by_hand
 from structrag.tui.status import Status
@@ -69,6 +71,7 @@ class Conversation(Vertical):
             yield WorkDone()
             yield AnswerText()
             yield Static(id="notice", markup=False)
+            yield Examples()
 
     @property
     def question(self) -> QuestionInput:
@@ -111,6 +114,7 @@ class Conversation(Vertical):
         asked.update("\n".join(lines))
         asked.display = True
         self._show_notice("")
+        self.examples.offer(())
         self.query_one(WorkDone).clear()
         # Not only hidden: Enter would still follow its citations.
         self._citations = {}
@@ -144,9 +148,15 @@ class Conversation(Vertical):
         self.query_one(WorkDone).stop()
         self._show_notice(_CANCELLED, kind="invitation")
 
-    def show_invitation(self, text: str) -> None:
-        """Show what the user can do when there is nothing else to show."""
+    @property
+    def examples(self) -> Examples:
+        """The questions that are offered to begin with."""
+        return self.query_one(Examples)
+
+    def show_invitation(self, text: str, examples: Sequence[str] = ()) -> None:
+        """Show what the user can do when there is nothing else to show, such as asking one of these questions."""
         self._show_notice(text, kind="invitation")
+        self.examples.offer(examples)
 
     @on(AnswerText.CitationFollowed)
     def _follow(self, message: AnswerText.CitationFollowed) -> None:

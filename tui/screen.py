@@ -23,6 +23,7 @@ from structrag.tui import jobs
 from structrag.tui.conversation import Conversation
 from structrag.tui.corpus import OpenCorpus
 from structrag.tui.details import Details
+from structrag.tui.examples import EMPTY_CORPUS, LOADING, Examples, invitation
 from structrag.tui.excerpt import excerpt, opening
 from structrag.tui.inquiry import Inquiry
 from structrag.tui.keys import action
@@ -38,10 +39,6 @@ if TYPE_CHECKING:
     from structrag.structures.edits import Edit
     from structrag.tui.compare import Comparison
     from structrag.tui.excerpt import Excerpt
-
-EMPTY_CORPUS = (
-    "There are no documents yet.\n\nPress d to load the demo corpus, or F2 to add your own files and folders."
-)
 
 
 class QuestionScreen(Screen[None]):
@@ -73,6 +70,7 @@ class QuestionScreen(Screen[None]):
         action("ask", "z", "zoom", "Give the right pane all the room, or give it back", show=False),
         action("ask", "w", "ask_over_all", "Ask over all documents again", show=False),
         action("ask", "d", "load_demo", "Load demo"),
+        action("ask", "down", "choose_example", "Examples", tooltip="Go to the questions to begin with"),
         action("ask", "escape", "cancel", "Cancel"),
         action("ask", "escape", "leave_question", "Leave the question", show=False),
     ]
@@ -131,13 +129,17 @@ class QuestionScreen(Screen[None]):
         if documents:
             self.inquiry.state = State.READY
             self.conversation.status.finish(f"{self._corpus_name} is open")
-            self.conversation.show_invitation("")
+            self._invite(documents)
             question.focus()
         else:
             self.inquiry.state = State.EMPTY
             self._waiting = ""
             self.conversation.status.finish(f"{self._corpus_name} is empty")
             self.conversation.show_invitation(EMPTY_CORPUS)
+
+    def _invite(self, documents: Sequence[SourceDocument]) -> None:
+        self.conversation.show_invitation(*invitation(documents, self._demo()))
+        self.refresh_bindings()
 
     def hear_of(self, documents: Sequence[SourceDocument]) -> None:
         """Take note of what another screen saw in the corpus, if that is news and this one is not adding itself."""
@@ -202,7 +204,7 @@ class QuestionScreen(Screen[None]):
     def action_load_demo(self) -> None:
         """Add the demo corpus."""
         self.inquiry.state = State.ADDING
-        self.conversation.show_invitation("")
+        self.conversation.show_invitation(LOADING)
         self.conversation.status.start("Loading the demo corpus")
         self._add_demo()
 
@@ -241,6 +243,16 @@ class QuestionScreen(Screen[None]):
         self.conversation.show_question(question)
         self.conversation.status.say(f"Opening {self._corpus_name}; then your question is asked")
         self.refresh_bindings()
+
+    def action_choose_example(self) -> None:
+        """Go to the questions that are offered to begin with."""
+        self.set_focus(self.conversation.examples)
+
+    @on(Examples.Chosen)
+    def _ask_example(self, message: Examples.Chosen) -> None:
+        self.conversation.question.value = message.question
+        self.conversation.question.cursor_position = 0
+        self.ask_text(message.question)
 
     def action_ask_again(self, structure: str) -> None:
         """Ask the last question by way of another structure, and keep that as the user's preference."""
@@ -402,6 +414,7 @@ class QuestionScreen(Screen[None]):
             "start_anew": not is_typing and bool(inquiry.thread),
             "zoom": not is_typing,
             "ask_over_all": not is_typing and self._scope is not None,
+            "choose_example": is_typing and self.conversation.examples.display,
             "load_demo": self.state is State.EMPTY,
             "cancel": inquiry.under_way is not None or bool(self._waiting) or self.state is State.ADDING,
             "leave_question": is_typing,
