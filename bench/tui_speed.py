@@ -196,7 +196,7 @@ async def while_adding(folder: Path, documents: Path) -> list[tuple[float, float
 def write_documents(folder: Path) -> None:
     """Write 500 short documents."""
     for number in range(DOCUMENTS):
-        text = "\n\n".join(f"Machine {number} was serviced {i} times in {2000 + i}." for i in range(1, 20))
+        text = "\n\n".join(f"Machine {number} was serviced {i} times in {2000 + i}." for i in range(1, 5))
         (folder / f"machine-{number:03}.md").write_text(f"# Machine {number}\n\n{text}\n", encoding="utf-8")
 
 

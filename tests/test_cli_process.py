@@ -76,6 +76,17 @@ def test_help_is_fast_and_imports_nothing_heavy(tmp_path: Path) -> None:
     assert seconds < 0.5
 
 
+def test_the_ui_is_started_without_importing_the_commands(tmp_path: Path) -> None:
+    # Here it only complains that there is no terminal.
+    statement = (
+        "from structrag.cli import main\nsys.argv = ['structrag']\n"
+        "try: main()\nexcept SystemExit as done: assert done.code == 2\n"
+    )
+    seconds, modules = measure(statement, tmp_path)
+    assert not modules & {*HEAVY, "typer"}
+    assert seconds < 0.3
+
+
 def test_version_and_help_go_to_stdout(tmp_path: Path) -> None:
     shown = run("--version", cwd=tmp_path)
     assert (shown.returncode, shown.stdout, shown.stderr) == (0, f"{version('structrag')}\n", "")

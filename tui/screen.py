@@ -22,9 +22,7 @@ from structrag.events import DocumentAdded
 from structrag.tui import jobs
 from structrag.tui.conversation import Conversation
 from structrag.tui.corpus import OpenCorpus
-from structrag.tui.details import Details
 from structrag.tui.examples import EMPTY_CORPUS, LOADING, Examples, invitation
-from structrag.tui.excerpt import excerpt, opening
 from structrag.tui.inquiry import Inquiry
 from structrag.tui.keys import action
 from structrag.tui.library import Library
@@ -32,13 +30,12 @@ from structrag.tui.mentions import resolve
 from structrag.tui.messages import AddingProgressed, Asking, CorpusFailed, CorpusOpened, DocumentsAdded
 from structrag.tui.panes import Place
 from structrag.tui.state import State
-from structrag.tui.views.view import EditWanted, SourceWanted
-from structrag.types import Answer, Evidence, SourceDocument, StructureType
+from structrag.tui.views.view import EditWanted
+from structrag.types import Answer, SourceDocument, StructureType
 
 if TYPE_CHECKING:
     from structrag.structures.edits import Edit
     from structrag.tui.compare import Comparison
-    from structrag.tui.excerpt import Excerpt
 
 
 class QuestionScreen(Screen[None]):
@@ -321,32 +318,6 @@ class QuestionScreen(Screen[None]):
     @on(Library.AnswerChosen)
     def _show_earlier_answer(self, message: Library.AnswerChosen) -> None:
         self.reopen(message.answer)
-
-    @on(Library.DocumentChosen)
-    def _show_document(self, message: Library.DocumentChosen) -> None:
-        self._show_source(message.document.title, opening(message.document))
-
-    @on(Details.CitationChosen)
-    @on(Conversation.CitationChosen)
-    def _show_citation(self, message: Details.CitationChosen | Conversation.CitationChosen) -> None:
-        citation = message.citation
-        self._open_source(citation.evidence, citation.title, citation.locator)
-
-    @on(SourceWanted)
-    def _show_item(self, message: SourceWanted) -> None:
-        span = message.evidence.span
-        document = self._documents.get(span.document_id)
-        title, locator = (document.title, document.locate(span.start)) if document else (span.document_id, "")
-        self._open_source(message.evidence, title, locator)
-
-    def _open_source(self, evidence: Evidence, title: str, locator: str) -> None:
-        place = ", ".join(part for part in (title, locator) if part)
-        self._show_source(place, excerpt(evidence, self._documents.get(evidence.span.document_id)))
-
-    def _show_source(self, title: str, source: Excerpt) -> None:
-        from structrag.tui.dialogs import SourceDialog
-
-        self.app.push_screen(SourceDialog(title, source))
 
     def action_type_question(self) -> None:
         """Go to the question."""
