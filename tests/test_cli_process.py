@@ -77,12 +77,21 @@ def measure(statement: str, cwd: Path) -> tuple[float, set[str]]:
 
 
 def test_help_is_fast_and_imports_nothing_heavy(tmp_path: Path) -> None:
-    statement = (
-        "from structrag.cli import build\ntry: build()(['--help'])\nexcept SystemExit as done: assert done.code == 0\n"
-    )
+    statement = "from structrag.cli.app import build\ntry: build()(['--help'])\nexcept SystemExit as done: assert done.code == 0\n"
     seconds, modules = measure(statement, tmp_path)
     assert not modules & HEAVY
     assert seconds < 0.5
+
+
+def test_the_ui_is_started_without_importing_the_commands(tmp_path: Path) -> None:
+    # Here it only complains that there is no terminal.
+    statement = (
+        "from structrag.cli import main\nsys.argv = ['structrag']\n"
+        "try: main()\nexcept SystemExit as done: assert done.code == 2\n"
+    )
+    seconds, modules = measure(statement, tmp_path)
+    assert not modules & {*HEAVY, "typer"}
+    assert seconds < 0.3
 
 
 def test_version_and_help_go_to_stdout() -> None:

@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from typer.testing import CliRunner, Result
 
-from structrag.cli import build
+from structrag.cli.app import build
 from structrag.models.weights import Progress
 from structrag.pipeline import StructRAG
 from structrag.router import FixedRouter, RoutingRequest, questions, versions

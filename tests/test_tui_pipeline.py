@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from structrag.tui.answer_text import AnswerText
 from structrag.tui.app import StructRAGApp
 from structrag.tui.calls import CallsDialog
 from structrag.tui.compare import CompareScreen
+from structrag.tui.corpus import open_corpus
 from structrag.tui.panes import Panes, Place
 from structrag.tui.views.chunks import ChunkView
 from structrag.types import StructureType
@@ -141,3 +143,14 @@ async def test_looking_behind_an_answer(app: StructRAGApp, tmp_path: Path, monke
         await settle(pilot)
         with CorpusStore.open(tmp_path / "corpus" / "corpus.sqlite") as store:
             assert list(store.preferences()) == []
+
+
+def test_garbage_is_collected_once_the_corpus_is_open(tmp_path: Path) -> None:
+    gc.disable()
+    try:
+        open_corpus(tmp_path / "corpus").close()
+        assert gc.isenabled()
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.enable()
+        gc.unfreeze()
