@@ -145,7 +145,7 @@ def _leads(branch: Branch, number: str, procedure: Procedure) -> bool:
     import networkx as nx
 
     graph = procedure.graph()
-    return branch.target in graph and nx.has_path(graph, branch.target, number)
+    return branch.target is not None and branch.target in graph and nx.has_path(graph, branch.target, number)
 
 
 def _check(step: Step) -> str:
