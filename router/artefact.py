@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -22,6 +23,9 @@ ADAPTER = "adapter.safetensors"
 SETTINGS = "router.json"
 CARD = "MODEL_CARD.md"
 _FORMAT = 1
+_LARGEST_SETTINGS = 16 * 2**20
+_LARGEST_ADAPTER = 2**30
+_HASH = re.compile(r"[0-9a-f]{64}")
 _MADE_FOR = (_FORMAT, template.VERSION, [str(s) for s in StructureType])
 
 
@@ -90,7 +94,7 @@ def read_settings(folder: Path) -> PolicySettings:
     """
     path = folder / SETTINGS
     try:
-        data = dict(json.loads(path.read_text(encoding="utf-8")))
+        data = dict(json.loads(_content(path, _LARGEST_SETTINGS).decode()))
         made_for = (data.pop("format"), data.pop("template"), data.pop("labels"))
         settings = _settings(data) if made_for == _MADE_FOR else None
     except OSError as error:
@@ -110,6 +114,15 @@ def _settings(data: dict[str, Any]) -> PolicySettings:
         raise ValueError("a number is none")
     if settings.temperature <= 0:
         raise ValueError("the temperature must be above 0")
+    shape = settings.encoder
+    if shape and not all(type(size) is int and size > 0 for size in (shape.layers, shape.heads, shape.hidden)):
+        raise ValueError("a size of the encoder is none")
+    if not all(isinstance(value, str) for value in (settings.version, settings.base_model, settings.data_sha256)):
+        raise TypeError("a name is none")
+    if not (isinstance(settings.adapter_sha256, str) and _HASH.fullmatch(settings.adapter_sha256)):
+        raise ValueError("the adapter's hash is none")
+    if not (isinstance(settings.metrics, dict) and isinstance(settings.training, dict)):
+        raise TypeError("metrics and training must be objects")
     return settings
 
 
@@ -125,16 +138,33 @@ def read_weights(folder: Path, settings: PolicySettings) -> dict[str, NDArray[np
 
     path = folder / ADAPTER
     try:
-        data = path.read_bytes()
+        data = _content(path, _LARGEST_ADAPTER)
     except OSError as error:
         raise RoutingError(f"{path} cannot be read: {error.strerror}.", hint=_HINT) from error
     found = hashlib.sha256(data).hexdigest()
     if found != settings.adapter_sha256:
         raise RoutingError(f"{path} is not the file that {SETTINGS} names (its SHA-256 is {found[:12]}…).", hint=_HINT)
     try:
-        return {name: value.astype(np.float32) for name, value in load(data).items()}
-    except SafetensorError as error:
+        weights = {name: value.astype(np.float32) for name, value in load(data).items()}
+    except (SafetensorError, ValueError, TypeError, KeyError) as error:  # the last three: of types that numpy lacks
         raise RoutingError(f"{path} is no safetensors file: {error}.", hint=_HINT) from error
+    if broken := [name for name, value in weights.items() if not np.isfinite(value).all()]:
+        raise RoutingError(f"{path} is damaged: {broken[0]} holds what is no number.", hint=_HINT)
+    return weights
+
+
+def _content(path: Path, most: int) -> bytes:
+    """Return a file's bytes; one that is larger than it can be is not read.
+
+    Raises:
+        OSError: It cannot be read, or is no file.
+        RoutingError: It is too large.
+    """
+    with path.open("rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise RoutingError(f"{path} is larger than {most // 2**20} MB, so it is none of a router's.", hint=_HINT)
+    return content
 
 
 _HINT = "Go back with `structrag router rollback`, or train again."

@@ -69,11 +69,11 @@ class CausalScorer:
 def _load(folder: Path, rank: int) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     from peft import LoraConfig, inject_adapter_in_model
 
-    tokenizer: Any = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+    tokenizer: Any = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     model = AutoModelForCausalLM.from_pretrained(
-        str(folder), local_files_only=True, use_safetensors=True, dtype=torch.float32
+        str(folder), local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
     )
     lora = LoraConfig(r=rank, lora_alpha=LORA_SCALE * rank, lora_dropout=0.1, target_modules="all-linear")
     model = inject_adapter_in_model(lora, model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from structrag.router import template
 from structrag.router.artefact import EncoderShape, PolicySettings, read_weights
 from structrag.router.base_model import model_folder
 from structrag.router.protocol import RoutingRequest
+from structrag.types import StructureType
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -84,6 +86,7 @@ def derived_graph(folder: Path, settings: PolicySettings, shape: EncoderShape, c
         RoutingError: The artefact is damaged, or the cache cannot be written.
     """
     base = model_folder(settings.base_model) / _BASE_WEIGHTS
+    _require_shape(base.parent, folder, shape)
     stamp = base.stat()
     identity = [_GRAPH, settings.adapter_sha256, settings.lora_scale, str(base), stamp.st_size]
     path = cache / f"router-{hashlib.sha256(repr(identity).encode()).hexdigest()[:16]}.onnx"
@@ -109,15 +112,52 @@ def derived_graph(folder: Path, settings: PolicySettings, shape: EncoderShape, c
     return path
 
 
+def _require_shape(base: Path, folder: Path, shape: EncoderShape) -> None:
+    try:
+        config = json.loads((base / "config.json").read_text(encoding="utf-8"))
+        sizes = tuple(int(config[name]) for name in ("num_hidden_layers", "num_attention_heads", "hidden_size"))
+        found = EncoderShape(*sizes, epsilon=float(config["layer_norm_eps"]))
+        (base / _BASE_WEIGHTS).stat()
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise RoutingError(
+            f"The encoder at {base}, on which {folder} was trained, cannot be read: {error!r}."
+        ) from error
+    if found != shape:
+        raise RoutingError(
+            f"The router at {folder} was made for another encoder than the one at {base}.", hint="Train again."
+        )
+
+
 def merge(
     base: dict[str, NDArray[np.float32]], adapter: dict[str, NDArray[np.float32]], scale: float
 ) -> dict[str, NDArray[np.float32]]:
-    """Return the encoder's weights with the low-rank products added in, and the head's."""
+    """Return the encoder's weights with the low-rank products added in, and the head's.
+
+    Raises:
+        RoutingError: The adapter has matrices that do not fit the encoder, or lacks the head.
+    """
     merged = dict(base)
+    hidden = len(base["embeddings.LayerNorm.weight"])
+    head = {"head.weight": (len(StructureType), hidden), "head.bias": (len(StructureType),)}
+    fits = all(name in adapter and adapter[name].shape == shape for name, shape in head.items())
     for name, value in adapter.items():
-        if name.endswith(".lora_A"):
-            layer = name.removesuffix(".lora_A")
-            merged[f"{layer}.weight"] = base[f"{layer}.weight"] + scale * (adapter[f"{layer}.lora_B"] @ value)
-        elif name.startswith("head."):
+        layer, _, part = name.rpartition(".")
+        if part == "lora_A":
+            up, weight = adapter.get(f"{layer}.lora_B"), base.get(f"{layer}.weight")
+            if up is None or weight is None or not _multiply_to(up, value, weight):
+                fits = False
+            else:
+                merged[f"{layer}.weight"] = weight + scale * (up @ value)
+        elif name in head:
             merged[name] = value
+        elif part != "lora_B" or f"{layer}.lora_A" not in adapter:
+            fits = False
+    if not fits:
+        raise RoutingError(
+            "The router's adapter does not fit its encoder.", hint="Go back with `structrag router rollback`."
+        )
     return merged
+
+
+def _multiply_to(up: NDArray[np.float32], down: NDArray[np.float32], weight: NDArray[np.float32]) -> bool:
+    return up.ndim == down.ndim == 2 and up.shape[1] == down.shape[0] and (len(up), down.shape[1]) == weight.shape

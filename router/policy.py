@@ -115,7 +115,7 @@ def load_tokenizer(path: str | Path) -> PreTrainedTokenizerBase:
     """Return the encoder's tokenizer, made so that a prompt's tokens are a prefix of prompt and completion's."""
     from tokenizers.processors import TemplateProcessing
 
-    tokenizer = AutoTokenizer.from_pretrained(str(path), local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(str(path), local_files_only=True, trust_remote_code=False)
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single="$A", pair="$A $B", special_tokens=[])
     tokenizer.add_special_tokens({"additional_special_tokens": list(LABEL_TOKENS.values()), "eos_token": END_TOKEN})
     tokenizer.model_max_length = MAX_TOKENS + 2
@@ -140,7 +140,9 @@ def load_policy(path: str | Path, *, rank: int) -> tuple[EncoderPolicy, PreTrain
     from peft import LoraConfig, inject_adapter_in_model
 
     tokenizer = load_tokenizer(path)
-    encoder = AutoModel.from_pretrained(str(path), local_files_only=True, use_safetensors=True, add_pooling_layer=False)
+    encoder = AutoModel.from_pretrained(
+        str(path), local_files_only=True, trust_remote_code=False, use_safetensors=True, add_pooling_layer=False
+    )
     # No dropout of LoRA's own beside the encoder's: on a processor it is a quarter of the time.
     lora = LoraConfig(r=rank, lora_alpha=LORA_SCALE * rank, target_modules=["query", "key", "value", "dense"])
     encoder = inject_adapter_in_model(lora, encoder)

@@ -7,6 +7,8 @@ import unicodedata
 from functools import lru_cache
 
 _WORD = re.compile(r"[^\W_]+(?:[.,]\d+)*", re.UNICODE)
+# One word that sends a reader somewhere else must not slip in among those that the quote does hold.
+_ADDRESS = re.compile(r"\w+://\S+|[\w.+-]+@[\w.-]+|\bwww\.\S+|\b(?:[a-z0-9-]+\.)+[a-z]{2,}\b", re.IGNORECASE)
 _YES_NO = frozenset({"yes", "no"})
 _STOP_WORDS = frozenset(
     "a an and are as at be been by did do does for from had has have he her his how in is it its of on or she "
@@ -48,7 +50,10 @@ def support(value: str, quote: str) -> float:
 
 
 def follows_from(value: str, quote: str) -> bool:
-    """Return whether a value follows from its quote: every number or code, and most of the words, stand in it."""
+    """Return whether a value follows from its quote: every number, code and address, and most words, stand in it."""
+    addresses = (found.rstrip(".,;:!?)\"'").lower() for found in _ADDRESS.findall(value))
+    if any(address not in quote.lower() for address in addresses):
+        return False
     known = set(content_words(quote))
     numbers = [word for word in content_words(value) if any(c.isdigit() for c in word)]
     return all(number in known for number in numbers) and support(value, quote) >= 0.6

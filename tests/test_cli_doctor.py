@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from structrag.cli import build, checks, corpus_checks
+from structrag.cli import checks, corpus_checks
+from structrag.cli.app import build
 from structrag.cli.checks import Check, Verdict, run_checks
 from structrag.cli.narration import Activity
 from structrag.config import ModelSettings

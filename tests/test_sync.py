@@ -133,7 +133,7 @@ class TestAddFiles:
         self, store: CorpusStore, index: MemoryIndex, notes: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         add_files(store, index, [notes])
-        monkeypatch.setattr("structrag.corpus.sync.load_bytes", None)
+        monkeypatch.setattr("structrag.corpus.bounded.load_bytes", None)
         assert add_files(store, index, [notes]).count("unchanged") == 3
 
     def test_only_documents_below_the_folder_are_removed(

@@ -8,8 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from structrag.errors import DocumentError
 from structrag.types import Locator
 
+MOST_CELLS = 5_000_000
 _LINE_BREAKS = re.compile(r"\s*[\r\n]\s*")
 # What no text may hold: NUL ends a text for SQLite, and a lone surrogate cannot be encoded.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -51,9 +53,17 @@ class CanonicalWriter:
         """Append a pipe table; each row comes with its label, and the first one is the header.
 
         Columns are as many as the longest row has, so that nothing is lost.
+
+        Raises:
+            DocumentError: It has more than `MOST_CELLS` cells: one long row makes all the others as long.
         """
         lines = [(label, [cell_text(cell) for cell in cells]) for label, cells in rows]
         width = max((len(cells) for _, cells in lines), default=0)
+        if len(lines) * width > MOST_CELLS:
+            raise DocumentError(
+                f"A table of {len(lines):,} rows and {width:,} columns is too large: {MOST_CELLS:,} cells are read.",
+                hint="Divide it into smaller documents.",
+            )
         for i, (label, cells) in enumerate(lines):
             self.write(_row([*cells, *[""] * (width - len(cells))]), label=label)
             self.write("\n")

@@ -116,7 +116,7 @@ def _is_plain_heading(lines: Sequence[Line], i: int) -> bool:
     is_below_blank = i == 0 or lines[i - 1].is_blank
     if not (is_worded and is_below_blank and i + 1 < len(lines) and _may_follow(title, lines[i + 1])):
         return False
-    below = next((later for later in lines[i + 1 :] if not later.is_blank), None)
+    below = next((lines[later] for later in range(i + 1, len(lines)) if not lines[later].is_blank), None)
     if below is None:
         return False
     # "1. Purpose" above a paragraph is a heading; above "2. Scope" it is an item of a spaced list.

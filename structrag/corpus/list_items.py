@@ -22,7 +22,7 @@ _SET_OFF_NUMBERED = re.compile(r"[ \t]*(\d{1,3})(?: {2,}|\t)(?=[A-Z])")
 _STEP = re.compile(
     rf"[ \t]*(#{{1,6}}[ \t]+)?{_BOLD}?step[ \t]+((?>\d{{1,3}}(?:\.\d{{1,3}})*[a-z]?))(?!\w)", re.IGNORECASE
 )
-_AFTER_STEP = re.compile(rf"[ \t]*(\([^()]{{1,100}}\))?[ \t]*{_BOLD}?[ \t]*(?:[:.)–—-]+{_BOLD}?[ \t]*|$)")
+_AFTER_STEP = re.compile(rf"[ \t]*+(\([^()]{{1,100}}\))?+[ \t]*+(?:{_BOLD})?+[ \t]*+(?:[:.)–—-]+{_BOLD}?[ \t]*|$)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from langchain_core.documents import Document
 
 LARGEST_FILE = 50 * 1024 * 1024
+LONGEST_TEXT = 100_000_000
 _LONGEST_TITLE_LINE = 80
 _MARKS_AROUND_TITLE = "*_` "
 
@@ -102,6 +103,11 @@ def load_bytes(data: bytes, path: Path, document_id: str) -> SourceDocument:
     parsed = _parse(data, path)
     if not parsed.text.strip():
         raise DocumentError(f"{path} holds no text.")
+    if len(parsed.text) > LONGEST_TEXT:
+        raise DocumentError(
+            f"{path} holds {len(parsed.text):,} characters; at most {LONGEST_TEXT:,} are read.",
+            hint="Divide it into smaller documents.",
+        )
     title = parsed.title or ("" if parsed.is_data else _title_in(parsed.text)) or _humanised(path.stem)
     return SourceDocument(
         id=document_id,
@@ -112,6 +118,15 @@ def load_bytes(data: bytes, path: Path, document_id: str) -> SourceDocument:
         locators=parsed.locators,
         warnings=parsed.warnings,
     )
+
+
+def is_foreign(path: Path) -> bool:
+    """Return whether a parser of others reads this kind of file.
+
+    Raises:
+        UnsupportedDocumentError: No loader reads it.
+    """
+    return _format_of(path).is_foreign
 
 
 def content_hash(data: bytes) -> str:

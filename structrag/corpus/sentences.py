@@ -10,7 +10,8 @@ from structrag.corpus.lines import Line, scan_lines, trim
 from structrag.corpus.list_items import item_marks
 from structrag.corpus.tables import table_lines
 
-_END = re.compile(r"[.!?…]+[\"'”’»)\]*_]*(?=\s)|[。！？]+[”’」』）]*")
+# A run of marks is tried once, at its start: from each of its marks on, a long one would take hours.
+_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’»)\]*_]*+(?=\s)|[。！？]+[”’」』）]*")
 _LAST_WORD = re.compile(r"[^\s(\[\"'“‘«/*]+$")
 _DOTTED = re.compile(r"[^\W\d_](?:\.[^\W\d_])+")  # "e.g", "U.S"
 _NOT_SPACE = re.compile(r"\S")

@@ -15,7 +15,8 @@ from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from structrag.corpus.loaders import content_hash, document_from_langchain, load_bytes, read_source
+from structrag.corpus.bounded import BoundedReader
+from structrag.corpus.loaders import content_hash, document_from_langchain, read_source
 from structrag.corpus.splitting import CHUNK_SIZE, OVERLAP, split
 from structrag.corpus.store import CorpusStore
 from structrag.corpus.walk import absolute, collect, is_folder
@@ -158,6 +159,7 @@ class _Sync:
         self._listener = listener
         self._chunk_size = chunk_size
         self._overlap = overlap
+        self._reader = BoundedReader()
         self._known = {document_id: _Known(*known) for document_id, known in store.sources().items()}
         self._id_of = {known.source: document_id for document_id, known in self._known.items() if known.source}
         self._taken: set[str] = set()
@@ -169,14 +171,15 @@ class _Sync:
         """Do the tasks in order, telling the listener of each document when it is in the index as well."""
         report: list[AddedDocument] = []
         told = 0
-        for task in tasks:
-            report.append(task())
-            if self._stored and self._stored_chunks < _CHUNKS_AT_ONCE and len(report) < len(tasks):
-                continue
-            self._index_stored()
-            for done, document in enumerate(report[told:], told + 1):
-                self._listener(DocumentAdded(document, done, len(tasks)))
-            told = len(report)
+        with self._reader:
+            for task in tasks:
+                report.append(task())
+                if self._stored and self._stored_chunks < _CHUNKS_AT_ONCE and len(report) < len(tasks):
+                    continue
+                self._index_stored()
+                for done, document in enumerate(report[told:], told + 1):
+                    self._listener(DocumentAdded(document, done, len(tasks)))
+                told = len(report)
         return AddReport(tuple(report))
 
     def add_file(self, file: Path, wanted: str) -> AddedDocument:
@@ -192,7 +195,7 @@ class _Sync:
                 return AddedDocument(document_id, "unchanged", source=source)
             if document_id not in self._known and (twin := self._twin(source, sha256)):
                 return AddedDocument(document_id, "duplicate", f"The same as {twin}, so it is kept once.", source)
-            document = load_bytes(data, file, document_id)
+            document = self._reader.load(data, file, document_id)
         except (DocumentError, MissingExtraError) as error:
             reason = " ".join(filter(None, [error.message, error.hint]))
             return AddedDocument(document_id, "failed", reason, source)

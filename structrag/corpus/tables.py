@@ -14,6 +14,9 @@ from structrag.corpus.lines import Line, scan_lines, trim
 _PIPE = re.compile(r"(?<!\\)\|")
 _DELIMITER = re.compile(r":?-+:?")
 _LONGEST_CAPTION = 80
+_MOST_COLUMNS = 1000
+_MOST_MISSING_CELLS = 1_000_000
+"""By which the rows of a table may be short together: below a wide header, many short rows would fill the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +56,8 @@ def parse_tables(text: str) -> list[MarkupTable]:
     tables = []
     for first, stop in table_lines(lines):
         header = _cells(text, lines[first])
-        rows = [_fit(_cells(text, line), len(header), line.end) for line in lines[first + 2 : stop]]
-        start, end = lines[first].start, lines[stop - 1].end
+        rows = list(_rows(text, lines[first + 2 : stop], len(header)))
+        start, end = lines[first].start, lines[first + 1 + len(rows)].end
         caption = _caption(lines, first, headings)
         tables.append(MarkupTable(start, end, caption, tuple(header), tuple(rows)))
     return tables
@@ -79,6 +82,8 @@ def _begins_table(header: Line, delimiter: Line) -> bool:
         return False
     if not (_PIPE.search(header.text) and _PIPE.search(delimiter.text)):
         return False
+    if delimiter.text.count("|") > _MOST_COLUMNS:
+        return False
     marks = [delimiter.text[s:e] for s, e in _cell_spans(delimiter.text)]
     return all(map(_DELIMITER.fullmatch, marks)) and len(marks) == len(_cell_spans(header.text))
 
@@ -98,6 +103,16 @@ def _cell_spans(row: str) -> list[tuple[int, int]]:
 def _cells(text: str, line: Line) -> list[MarkupCell]:
     spans = [(line.start + s, line.start + e) for s, e in _cell_spans(line.text)]
     return [MarkupCell(text[s:e].replace("\\|", "|"), s, e) for s, e in spans]
+
+
+def _rows(text: str, lines: Sequence[Line], width: int) -> Iterator[tuple[MarkupCell, ...]]:
+    missing = 0
+    for line in lines:
+        cells = _cells(text, line)
+        missing += max(0, width - len(cells))
+        if missing > _MOST_MISSING_CELLS:
+            return
+        yield _fit(cells, width, line.end)
 
 
 def _fit(cells: list[MarkupCell], width: int, end: int) -> tuple[MarkupCell, ...]:

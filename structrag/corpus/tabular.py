@@ -16,6 +16,7 @@ from structrag.errors import DocumentError, MissingExtraError
 
 _DELIMITERS = (",", ";", "\t", "|")
 _SNIFFED_ROWS = 20
+_LONGEST_INDENTED = 100_000_000
 
 
 def read_csv(data: bytes, name: str) -> ParsedText:
@@ -62,14 +63,14 @@ def _sniff(text: str, delimiters: Sequence[str]) -> str:
 def read_json(data: bytes, name: str) -> ParsedText:
     """Return a list of flat objects as a table, anything else as indented JSON."""
     text, warnings = decode(data, name)
-    return _from_objects(_load_json(text, name), warnings)
+    return _from_objects(_load_json(text, name), warnings, name)
 
 
 def read_jsonl(data: bytes, name: str) -> ParsedText:
     """Return one JSON value per line as ``read_json`` does a list of them."""
     text, warnings = decode(data, name)
     lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
-    return _from_objects([_load_json(line, name, line=number) for number, line in lines], warnings)
+    return _from_objects([_load_json(line, name, line=number) for number, line in lines], warnings, name)
 
 
 def _load_json(text: str, name: str, *, line: int = 1) -> Any:
@@ -82,15 +83,29 @@ def _load_json(text: str, name: str, *, line: int = 1) -> Any:
         raise DocumentError(f"{name} is JSON beyond what can be read: {error}.") from error
 
 
-def _from_objects(value: Any, warnings: tuple[str, ...]) -> ParsedText:
+def _from_objects(value: Any, warnings: tuple[str, ...], name: str) -> ParsedText:
     if not _is_flat(value):
-        text = json.dumps(value, indent=2, ensure_ascii=False) if value not in ({}, [], "", None) else ""
         writer = CanonicalWriter()
-        writer.write(text)
+        writer.write(_indented(value, name) if value not in ({}, [], "", None) else "")
         return ParsedText(writer.finish()[0], warnings=warnings, is_data=True)
     header = list(dict.fromkeys(key for item in value for key in item))
     rows = [(f"row {number}", [item.get(key) for key in header]) for number, item in enumerate(value, 1)]
     return _table([("", header), *rows], warnings)
+
+
+def _indented(value: Any, name: str) -> str:
+    parts: list[str] = []
+    length = 0
+    try:
+        for part in json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(value):
+            parts.append(part)
+            length += len(part)
+            # Deep inside, each short value comes with a line of white space.
+            if length > _LONGEST_INDENTED:
+                raise DocumentError(f"{name} is JSON that is nested too deeply: indented, it would be too long.")
+    except RecursionError as error:
+        raise DocumentError(f"{name} is JSON beyond what can be read: it is nested too deeply.") from error
+    return "".join(parts)
 
 
 def _is_flat(value: Any) -> bool:

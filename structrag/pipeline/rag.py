@@ -26,21 +26,22 @@ from structrag.models.weights import Progress, ignore_progress
 from structrag.pipeline.components import load_router
 from structrag.pipeline.documents import HeldDocuments
 from structrag.pipeline.kept import KeptRecords
+from structrag.pipeline.langchain import LangChainParts
 from structrag.pipeline.question import Question, QuestionRun
 from structrag.router.occlusion import MovingWord
 from structrag.session import Session
 from structrag.types import Answer, Route, StructureType
-from structrag.usage import Budget, Prices, UsageMeter
+from structrag.usage import Budget, CorpusMeter, Prices, UsageMeter
 
 if TYPE_CHECKING:
     from langchain_core.documents import Document
 
     from structrag.pipeline.estimate import Estimate
     from structrag.pipeline.followups import Exchange
-    from structrag.router import Router
+    from structrag.router import Router, RoutingRequest
 
 
-class StructRAG(HeldDocuments, KeptRecords):
+class StructRAG(HeldDocuments, KeptRecords, LangChainParts):
     """A corpus: its documents, its index, and the questions asked over it.
 
     Make one with `open` or `from_documents`. It may be used by several threads.
@@ -76,10 +77,12 @@ class StructRAG(HeldDocuments, KeptRecords):
                 )
             )
             opened.pop_all()
-        self._chat = chat or load_chat_model(settings.models, cache=self._store, progress=progress)
+        self.chat = chat or load_chat_model(settings.models, cache=self._store, progress=progress)
+        prices = Prices(settings.models.prompt_price, settings.models.completion_price)
+        self._meter = CorpusMeter(self._store.spending, Budget(**dict(settings.corpus_budget)), prices)
         retriever = Retriever(self._store, self._vectors, KeywordIndex(self._store))
-        loaded = router or load_router(settings, self._chat)
-        self._run = QuestionRun(self._store, retriever, loaded, settings)
+        self.router: Router = router or load_router(settings, self.chat)
+        self._run = QuestionRun(self._store, retriever, self.router, settings)
 
     @classmethod
     def open(
@@ -243,6 +246,10 @@ class StructRAG(HeldDocuments, KeptRecords):
         session = self._session(ignore_event)
         return self._run.route(asked, session)
 
+    def routing_request(self, question: str, *, documents: Sequence[str] | None = None) -> RoutingRequest:
+        """Return what a router is shown of a question; see `route`."""
+        return self._run.routing_request(self._question(question, None, documents, needs_documents=False))
+
     def estimate(
         self, question: str, structure: StructureType | str | None = None, *, scope: Sequence[str] | None = None
     ) -> Estimate:
@@ -269,7 +276,7 @@ class StructRAG(HeldDocuments, KeptRecords):
             self._run.retrieve(asked),
             self._run.candidates(asked, self._run.route(asked, session)),
             self.settings.builders,
-            chat=self._chat,
+            chat=self.chat,
             embedder=self._embedder,
             store=self._store,
             prices=session.meter.prices,
@@ -305,13 +312,11 @@ class StructRAG(HeldDocuments, KeptRecords):
         self.close()
 
     def _session(self, listener: EventListener) -> Session:
-        budget, models = self.settings.budget, self.settings.models
-        prices = Prices(models.prompt_price, models.completion_price)
         return Session(
-            chat=self._chat,
+            chat=self.chat,
             embedder=self._embedder,
             cache=self._store,
-            meter=UsageMeter(Budget(budget.calls, budget.tokens, budget.seconds, budget.cost), prices),
+            meter=UsageMeter(Budget(**dict(self.settings.budget)), self._meter.prices, self._meter),
             listener=listener,
         )
 

@@ -6,10 +6,13 @@ that runs the query is locked as well (see `structrag.utilizer.table_database`):
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import cache
 from typing import TYPE_CHECKING
 
+from structrag.utilizer.sql_bombs import growth, oversize
 from structrag.utilizer.table_database import ROW_NUMBER
 
 if TYPE_CHECKING:
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
 
 Catalog = Mapping[str, Mapping[str, str]]
 """For each table its columns with their SQL types."""
+
+# The parser warns of statements that it does not know, and those are refused: nothing for the terminal.
+logging.getLogger("sqlglot").addHandler(logging.NullHandler())
 
 _LONGEST = 2000
 _SYNTAX = (
@@ -53,6 +59,8 @@ def guard(sql: str, catalog: Catalog) -> exp.Query:
     from sqlglot.optimizer.qualify import qualify
 
     query = _parse(sql)
+    if reason := oversize(query):
+        raise RefusedSqlError(reason)
     is_star = query.is_star
     for node in query.walk():
         _refuse_unknown(node)
@@ -64,8 +72,11 @@ def guard(sql: str, catalog: Catalog) -> exp.Query:
             dialect="duckdb",
             quote_identifiers=True,
         )
+        reason = growth(qualified)
     except SqlglotError as error:
         raise RefusedSqlError(_explain(str(error), catalog)) from error
+    if reason:
+        raise RefusedSqlError(reason)
     if is_star and isinstance(qualified, exp.Select):
         named = [item for item in qualified.selects if item.alias_or_name != ROW_NUMBER]
         qualified.set("expressions", named or qualified.selects)
@@ -111,15 +122,41 @@ def _refuse_unknown(node: exp.Expr) -> None:
 
 
 def _refuse_tables(query: exp.Query, catalog: Catalog) -> None:
+    """Let through the catalog's tables, and the names that WITH has given before the place where they are used.
+
+    Elsewhere such a name may be that of one of the database's own tables, which say what it is and where it runs.
+    """
     from sqlglot import exp
 
-    known = {name.lower() for name in catalog} | {cte.alias.lower() for cte in query.find_all(exp.CTE)}
-    for table in query.find_all(exp.Table):
+    known = {name.lower() for name in catalog}
+    clauses = list(query.find_all(exp.With))
+    if any(clause.parent is not query for clause in clauses):
+        raise RefusedSqlError("WITH is allowed at the beginning only.")
+    ctes = [cte for clause in clauses for cte in clause.expressions]
+    for cte in ctes:
+        _refuse_unknown_tables(cte, known, catalog)
+        known.add(_folded(cte.alias))
+    _refuse_unknown_tables(query, known, catalog, apart_from=clauses)
+
+
+def _refuse_unknown_tables(
+    part: exp.Expr, known: AbstractSet[str], catalog: Catalog, apart_from: Sequence[exp.Expr] = ()
+) -> None:
+    from sqlglot import exp
+
+    for node in part.walk(prune=lambda node: node in apart_from):
+        if not isinstance(node, exp.Table):
+            continue
         # A function in the place of a table is no Identifier; a name with a dot reaches outside the catalog.
-        is_plain = isinstance(table.this, exp.Identifier) and not table.db and not table.catalog
-        if not is_plain or table.name.lower() not in known:
+        is_plain = isinstance(node.this, exp.Identifier) and not node.db and not node.catalog
+        if not is_plain or _folded(node.name) not in known:
             names = ", ".join(catalog)
-            raise RefusedSqlError(f"There is no table {table.sql('duckdb')!r}. The tables are: {names}.")
+            raise RefusedSqlError(f"There is no table {node.sql('duckdb')!r}. The tables are: {names}.")
+
+
+def _folded(name: str) -> str:
+    """Return a name as the database compares it: it knows no other letters' lower case than ASCII's."""
+    return name.lower() if name.isascii() else name
 
 
 def _explain(error: str, catalog: Catalog) -> str:

@@ -13,6 +13,7 @@ from structrag.session import Session
 from structrag.structures.table_set import Cell, Column, ColumnType, Table, TableSet
 from structrag.types import Structure, StructureType
 from structrag.utilizer.finding import NOTHING_FOUND, Finding
+from structrag.utilizer.sql_constants import constants, invented
 from structrag.utilizer.sql_guard import RefusedSqlError, guard
 from structrag.utilizer.table_answer import answer, describe_columns, is_empty, is_negative
 from structrag.utilizer.table_database import FailedQueryError, Result, TableDatabase
@@ -62,7 +63,8 @@ class TableReasoner:
         if not tables:
             return NOTHING_FOUND
         with TableDatabase(tables) as database:
-            query = _planned(structure.query, database, session) or _write_query(question, tables, database, session)
+            planned = _planned(question, structure.query, database, session)
+            query = planned or _write_query(question, tables, database, session)
             if query is None:
                 return NOTHING_FOUND
             return _find(question, query, structure, database, session)
@@ -82,17 +84,24 @@ def _readable(tables: Sequence[Table]) -> list[Table]:
     return chosen
 
 
-def _planned(sql: str, database: TableDatabase, session: Session) -> exp.Query | None:
+def _planned(question: str, sql: str, database: TableDatabase, session: Session) -> exp.Query | None:
     """Return the query that came with the tables if it passes the guard and runs, as one that the model writes must."""
     if not sql:
         return None
     session.note("sql", sql)
     try:
-        query = guard(sql, database.catalog)
-        database.run(_text(Matcher(database).rewrite(query)))
+        return _tried(question, sql, database)
     except (RefusedSqlError, FailedQueryError) as error:
         session.note("sql refused", str(error))
         return None
+
+
+def _tried(question: str, sql: str, database: TableDatabase) -> exp.Query:
+    """Return the query that has passed the guard, run once, and brought no answer of its own along."""
+    query = guard(sql, database.catalog)
+    result = database.run(_text(Matcher(database).rewrite(query)))
+    if reason := constants(query) or invented(question, query, result, database):
+        raise RefusedSqlError(reason)
     return query
 
 
@@ -105,18 +114,19 @@ def _write_query(question: str, tables: Sequence[Table], database: TableDatabase
         if not sql.strip():
             return None
         try:
-            query = guard(sql, database.catalog)
-            database.run(_text(Matcher(database).rewrite(query)))
+            return _tried(question, sql, database)
         except (RefusedSqlError, FailedQueryError) as error:
             session.note("sql refused", str(error))
             prompt += f"\n{sql}\nThis failed: {error}\nWrite a corrected query."
-            continue
-        return query
     return None
 
 
 def _find(question: str, query: exp.Query, structure: TableSet, database: TableDatabase, session: Session) -> Finding:
-    executed, result, unmatched = _execute(query, database)
+    try:
+        executed, result, unmatched = _execute(query, database)
+    except FailedQueryError as error:  # it was in time when it was tried, and is not now
+        session.note("sql refused", str(error))
+        return NOTHING_FOUND
     if is_empty(result) or (is_negative(result) and unmatched):
         reason = f"no cell matches {', '.join(map(repr, unmatched))}" if unmatched else "no rows"
         session.note("rows", f"nothing: {reason}")

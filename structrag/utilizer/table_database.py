@@ -15,6 +15,13 @@ _SECONDS = 5.0
 _MOST_ROWS = 200
 _BATCH = 200
 _TYPES = {ColumnType.TEXT: "VARCHAR", ColumnType.DATE: "DATE", ColumnType.BOOLEAN: "BOOLEAN"}
+# Without a folder for it, nothing is written to disk when the memory does not do; and no variable of ours is a table.
+_LIMITS: dict[str, Any] = {
+    "threads": 1,
+    "memory_limit": "256MB",
+    "temp_directory": "",
+    "python_enable_replacements": "false",
+}
 # Beyond this, a double no longer holds every whole number.
 _EXACT_INTEGERS = 2**53
 
@@ -48,7 +55,7 @@ class TableDatabase:
 
         self.tables = {table.name: table for table in tables}
         self._rows = {table.name: _loadable(table) for table in tables}
-        self._connection = duckdb.connect(":memory:", config={"threads": 1, "memory_limit": "256MB"})
+        self._connection = duckdb.connect(":memory:", config=_LIMITS)
         self.catalog: dict[str, dict[str, str]] = {}
         for table in tables:
             self._load(table)

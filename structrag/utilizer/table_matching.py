@@ -114,8 +114,8 @@ class Matcher:
     def _matching(self, column: BaseColumn, text: str, *, is_pattern: bool) -> list[str]:
         values = self._database.texts(column.table, column.name)
         if is_pattern:
-            pattern = "".join(_wildcard(character) for character in fold(text))
-            found = [value for value in values if re.fullmatch(pattern, fold(value), re.DOTALL)]
+            like = _like(fold(text))
+            found = [value for value in values if like.fullmatch(fold(value))]
             text = text.strip("%")
             if found or not fold(text):
                 return found
@@ -175,8 +175,12 @@ def _begins_with_number(value: str, name: str) -> bool:
     return number is not None and first is not None and first.start == 0 and first.number == number.number
 
 
-def _wildcard(character: str) -> str:
-    return {"%": ".*", "_": "."}.get(character, re.escape(character))
+def _like(pattern: str) -> re.Pattern[str]:
+    """Return what a pattern of LIKE matches, without going back: each part is found where it stands first."""
+    first, *rest = ("".join("." if c == "_" else re.escape(c) for c in part) for part in pattern.split("%"))
+    if not rest:
+        return re.compile(first, re.DOTALL)
+    return re.compile(first + "".join(f"(?>.*?{part})" for part in rest[:-1]) + f".*{rest[-1]}", re.DOTALL)
 
 
 def _bare(node: exp.Expr) -> exp.Expr:
