@@ -202,6 +202,11 @@ class VersionStore:
             raise RoutingError(
                 f"Another process is changing which router in {self.home} is in use.", hint="Try again."
             ) from error
+        except OSError as error:
+            raise RoutingError(
+                f"Which router is in use cannot be written to {self.home}: {error.strerror}.",
+                hint="Make the folder writable for this user, and see that the disk is not full.",
+            ) from error
 
     def _require(self, name: str) -> None:
         folder = self.folder(name)

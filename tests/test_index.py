@@ -154,11 +154,13 @@ class TestVectorIndex:
             index.add([2], ["a"], ["text"])
 
     def test_damaged_index(self, tmp_path: Path) -> None:
-        (tmp_path / "chroma.sqlite3").write_bytes(b"garbage" * 1000)
-        with (
-            VectorIndex(tmp_path, TinyEmbedder()) as index,
-            pytest.raises(StoreError, match="not a database") as caught,
-        ):
+        folder = tmp_path / "chroma"
+        with VectorIndex(folder, TinyEmbedder()) as index:
+            index.add([1, 2], ["a", "b"], ["one", "two"])
+        (folder / "chroma.sqlite3-wal").unlink(missing_ok=True)  # SQLite would mend it from its log
+        data = (folder / "chroma.sqlite3").read_bytes()
+        (folder / "chroma.sqlite3").write_bytes(data[:8192] + b"\xff" * (len(data) - 8192))
+        with VectorIndex(folder, TinyEmbedder()) as index, pytest.raises(StoreError) as caught:
             index.entries()
         assert "doctor --repair" in (caught.value.hint or "")
 

@@ -46,7 +46,7 @@ def test_files_are_as_they_were_sealed_also_in_a_copy(folder: Path, tmp_path: Pa
     assert list(copy.parent.glob("*.damaged-*")) == []
 
 
-@pytest.mark.parametrize("damage", ["cut", "changed", "missing", "seal", "new"])
+@pytest.mark.parametrize("damage", ["cut", "changed", "missing", "seal", "new", "database"])
 def test_torn_files_are_noticed_set_aside_and_the_index_completed(folder: Path, damage: str) -> None:
     file = graph_file(folder)
     data = file.read_bytes()

@@ -15,7 +15,7 @@ from structrag.corpus.splitting import split
 from structrag.corpus.store import CorpusStore
 from structrag.errors import CorpusInUseError, StoreError
 
-_SAVED = ("meta", "documents", "built", "replies", "answers", "preferences", "calls", "edits")
+_MADE_ANEW = ("chunks", "sqlite_sequence")
 _CHUNK = 'INSERT INTO chunks (document_id, start, "end") VALUES (?, ?, ?)'
 _WIDEST_GAP = 1_000_000
 """Row numbers that are tried one by one between the last row that is read from one end and that from the other."""
@@ -89,7 +89,13 @@ def salvage(path: Path, *, chunk_size: int, overlap: int) -> Salvage:
         leftover.unlink(missing_ok=True)
     with CorpusStore(new := Database(part)) as store:
         with new.transaction():
-            rows = {table: sum(_take(new, table, row) for row in _rows(path, table)) for table in _SAVED}
+            # In the order in which they are made, so that what belongs to a document comes after it.
+            tables = [name for (name,) in new.rows("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            rows = {
+                table: sum(_take(new, table, row) for row in _rows(path, table))
+                for table in tables
+                if table not in _MADE_ANEW
+            }
             new.change("UPDATE documents SET indexed = 0")
             new.change("INSERT OR REPLACE INTO meta VALUES ('schema', ?)", [SCHEMA_VERSION])
             for document in store.documents():

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _COLLECTION = "chunks"
 _DOCUMENT = "document_id"
+_SPARE_BYTES = 1 << 20
 _LARGEST_BATCH = 512  # texts embedded at once: enough to be fast, few enough to be interrupted
 
 
@@ -252,7 +253,7 @@ class VectorIndex:
                     f"The index {self._path} does not fit the embedder {self._embedder.name!r}: {error}.",
                     hint="Use the embedder it was made with, or make the index anew: structrag doctor --repair",
                 ) from error
-            raise StoreError(
-                f"The index {self._path} cannot be used: {error}.",
-                hint="Make it anew from the corpus: structrag doctor --repair",
-            ) from error
+            hint = "Make it anew from the corpus: structrag doctor --repair"
+            if shutil.disk_usage(self._path.parent).free < _SPARE_BYTES:
+                hint = "The disk is full. Free some space; the index is completed when it is next used."
+            raise StoreError(f"The index {self._path} cannot be used: {error}.", hint=hint) from error

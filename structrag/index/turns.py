@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import threading
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeAlias
 from uuid import uuid4
@@ -29,8 +30,10 @@ SEAL = "structrag-seal.json"
 _SECONDS_TO_WAIT = 60.0
 _SECONDS_BETWEEN_TRIES = 0.01
 _GRAPH_FILES = "*/*"
-"""Chroma's own database, beside them, is written atomically and needs no seal."""
+_DATABASE = "chroma.sqlite3"
+"""Beside them; it is written atomically and needs no seal."""
 _BLOCK = 1 << 20
+_HINT = "Make the folder readable and writable for this user, and see that the disk is not full."
 
 _State: TypeAlias = dict[str, list[int]]
 """For each file of the graph its size in bytes, its time of change in ns, and its CRC-32."""
@@ -92,13 +95,18 @@ class Turns:
         self._write(uuid4().hex, state)
 
     def problem(self) -> str:
-        """Return how the files differ from what was sealed; empty where they do not, or were never sealed.
+        """Return what is wrong with the files; empty where they are as they were sealed, or never were sealed.
 
         Raises:
             StoreError: The folder cannot be read.
         """
-        if not (self._folder / SEAL).exists():
-            return ""
+        try:
+            if problem := _database_problem(self._folder / _DATABASE):
+                return problem
+            if not (self._folder / SEAL).exists():
+                return ""
+        except OSError as error:
+            raise _unusable(self._folder, error) from error
         token, sealed = _read(self._folder)
         if not token:
             return f"{SEAL} is damaged"
@@ -154,6 +162,20 @@ def _read(folder: Path) -> tuple[str, _State]:
         return "", {}
 
 
+def _database_problem(path: Path) -> str:
+    # Looked for here, as Chroma keeps a client that it could not open, and hands it out again.
+    if not path.exists():
+        return ""
+    try:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise StoreError(f"The index {path} cannot be read: {error}.", hint=_HINT) from error
+        return f"{path.name}: {error}"
+    return ""
+
+
 def _crc(path: Path) -> int:
     value = 0
     with path.open("rb") as file:
@@ -170,5 +192,5 @@ def _unusable(folder: Path, error: OSError) -> StoreError:
     reason = error.strerror or os.strerror(error.errno or 0)
     return StoreError(
         f"The index {folder} cannot be used: {reason}.",
-        hint="Make the folder readable and writable for this user, and see that the disk is not full.",
+        hint=_HINT,
     )

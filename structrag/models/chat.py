@@ -181,7 +181,7 @@ class ChatModel:
         then too, for a server that hangs, and once more when the program ends.
         """
         numbers, taking, stopped = iter(range(count)), threading.Lock(), threading.Event()
-        ended: SimpleQueue[tuple[int, _Result | None, Exception | None]] = SimpleQueue()
+        ended: SimpleQueue[tuple[int, _Result | None, BaseException | None]] = SimpleQueue()
 
         def work() -> None:
             while not stopped.is_set():
@@ -191,7 +191,7 @@ class ChatModel:
                     return
                 try:
                     ended.put((number, one(number), None))
-                except Exception as error:  # noqa: BLE001 - the caller's thread raises it
+                except BaseException as error:  # noqa: BLE001 - the caller's thread raises it
                     ended.put((number, None, error))
 
         threads = [threading.Thread(target=work, daemon=True) for _ in range(min(self._concurrency, count))]
@@ -328,7 +328,7 @@ class ChatModel:
 
 def _retrying(retries: int, meter: UsageMeter) -> Retrying:
     """Return the attempts at one call: further ones after faults that may pass, each after a longer pause."""
-    from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_any, wait_exponential, wait_random
+    from tenacity import Retrying, retry_if_exception, wait_exponential, wait_random
 
     backoff, jitter = wait_exponential(multiplier=0.5, max=20), wait_random(0, 1)
 
@@ -337,12 +337,12 @@ def _retrying(retries: int, meter: UsageMeter) -> Retrying:
         asked = error.retry_after if isinstance(error, TransientModelError) else 0.0
         return max(float(backoff(state)), asked) + float(jitter(state))
 
-    def out_of_time(state: RetryCallState) -> bool:
-        return state.upcoming_sleep > meter.seconds_left()
+    def enough(state: RetryCallState) -> bool:
+        return state.attempt_number > retries or state.upcoming_sleep > meter.seconds_left()
 
     return Retrying(
         retry=retry_if_exception(lambda e: isinstance(e, TransientModelError) and e.retry_after <= LONGEST_WAIT),
-        stop=stop_any(stop_after_attempt(retries + 1), out_of_time),
+        stop=enough,
         wait=pause,
         reraise=True,
     )

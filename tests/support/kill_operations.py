@@ -168,8 +168,9 @@ def edit(place: Place, tell: Tell) -> None:
     with place.open() as rag:
         for number in range(1, 4):
             tell("edit", rag.edit(merge(number)))
-        rag.undo_edit(2)
-        tell("undone edit", 2)
+        last = rag.edit(merge(4))
+        rag.undo_edit(last)
+        tell("undone edit", last)
 
 
 def prefer(place: Place, tell: Tell) -> None:
@@ -178,8 +179,9 @@ def prefer(place: Place, tell: Tell) -> None:
         tell("answer", answer.id)
         for structure in ("table", "graph", "catalogue"):
             tell("preference", rag.prefer(answer, structure))
-        rag.undo_preference(2)
-        tell("undone preference", 2)
+        last = rag.prefer(answer, "algorithm")
+        rag.undo_preference(last)
+        tell("undone preference", last)
 
 
 def rm(place: Place, tell: Tell) -> None:

@@ -222,8 +222,7 @@ def _missing(rag: StructRAG, finished: Sequence[Sequence[Any]]) -> Iterator[str]
     undone = by_kind.get("undone preference", []), by_kind.get("undone edit", [])
     kept = set(rag.preferences()), {each.id for each in rag.edits()}
     for name, counting, gone in zip(("preference", "edit"), kept, undone, strict=True):
-        # An undo that was under way may have been done without being told.
-        lost = set(by_kind.get(name, [])) - counting - set(gone) - {2}
+        lost = set(by_kind.get(name, [])) - counting - set(gone)
         if lost or counting & set(gone):
             yield f"{name}s: lost {lost}, back again {counting & set(gone)}"
     for answer_id in by_kind.get("answer", []):
