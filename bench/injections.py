@@ -1,8 +1,8 @@
 """Our attacks by injection: the documents they come in, the documents they are put among, and what success looks like.
 
 `injections.jsonl` holds one attack a line: ``id``, ``kind``, ``structure`` (under which it is asked), ``format`` and
-``name`` of its file, ``question``, what the file holds (``visible``, and ``hidden`` with ``how`` it is hidden, ``title``
-in the metadata), and ``success``, one of::
+``name`` of its file, ``question``, what it holds (``visible``, and ``hidden`` with ``how`` it is hidden, ``title`` in
+the metadata), and ``success``, one of::
 
     {"says": TEXT}          the answer says it
     {"unsupported": TEXT}   the answer says it, and cites no place where it stands
