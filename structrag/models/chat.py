@@ -181,7 +181,7 @@ class ChatModel:
         then too, for a server that hangs, and once more when the program ends.
         """
         numbers, taking, stopped = iter(range(count)), threading.Lock(), threading.Event()
-        ended: SimpleQueue[tuple[int, _Result | None, Exception | None]] = SimpleQueue()
+        ended: SimpleQueue[tuple[int, _Result | None, BaseException | None]] = SimpleQueue()
 
         def work() -> None:
             while not stopped.is_set():
@@ -191,7 +191,7 @@ class ChatModel:
                     return
                 try:
                     ended.put((number, one(number), None))
-                except Exception as error:  # noqa: BLE001 - the caller's thread raises it
+                except BaseException as error:  # noqa: BLE001 - the caller's thread raises it
                     ended.put((number, None, error))
 
         threads = [threading.Thread(target=work, daemon=True) for _ in range(min(self._concurrency, count))]
