@@ -328,7 +328,7 @@ class ChatModel:
 
 def _retrying(retries: int, meter: UsageMeter) -> Retrying:
     """Return the attempts at one call: further ones after faults that may pass, each after a longer pause."""
-    from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_any, wait_exponential, wait_random
+    from tenacity import Retrying, retry_if_exception, wait_exponential, wait_random
 
     backoff, jitter = wait_exponential(multiplier=0.5, max=20), wait_random(0, 1)
 
@@ -337,12 +337,12 @@ def _retrying(retries: int, meter: UsageMeter) -> Retrying:
         asked = error.retry_after if isinstance(error, TransientModelError) else 0.0
         return max(float(backoff(state)), asked) + float(jitter(state))
 
-    def out_of_time(state: RetryCallState) -> bool:
-        return state.upcoming_sleep > meter.seconds_left()
+    def enough(state: RetryCallState) -> bool:
+        return state.attempt_number > retries or state.upcoming_sleep > meter.seconds_left()
 
     return Retrying(
         retry=retry_if_exception(lambda e: isinstance(e, TransientModelError) and e.retry_after <= LONGEST_WAIT),
-        stop=stop_any(stop_after_attempt(retries + 1), out_of_time),
+        stop=enough,
         wait=pause,
         reraise=True,
     )
