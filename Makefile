@@ -7,7 +7,7 @@ CHECK := .check
 # Each process takes up to 4 GB; tests that use the chat model stay together in one (see tests/conftest.py).
 PARALLEL := --numprocesses auto --maxprocesses 2 --dist loadgroup
 
-.PHONY: demo test test-slow check fix types contracts bench snapshots screenshots clean
+.PHONY: demo test test-slow check fix types contracts bench soak snapshots screenshots clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "StructRAG needs Python 3.11 or newer; try: make PYTHON=python3.12")'
@@ -47,6 +47,9 @@ contracts: $(CHECK)/site
 
 bench: $(STAMP)  ## Long: accuracy on the shipped corpora's test questions (see bench/)
 	$(BIN)/python bench/corpora_accuracy.py --split test --out bench/results/corpora
+
+soak: $(STAMP)  ## Up to an hour, resumable: the long versions of what docs/reliability.md promises, as a table
+	$(BIN)/python bench/soak.py --out bench/results/soak
 
 snapshots: $(STAMP)
 	UPDATE_SNAPSHOTS=1 $(BIN)/python -m pytest -q tests/test_tui_snapshots.py

@@ -22,10 +22,19 @@ from structrag.errors import ConfigError
 FILE_NAME = "structrag.toml"
 BUILT_IN = "built-in"
 _PREFIX = "STRUCTRAG_"
+_NOT_QUOTED = frozenset({"models.base_url", "models.api_key_env"})
+"""Into these, keys are put by mistake."""
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+def _without_credentials(url: str) -> str:
+    """Refuse a URL with a password in it: settings are shown, and stand in messages."""
+    if "@" in url.partition("://")[2].partition("/")[0]:
+        raise ValueError("it holds a user name or key; put the key into the environment, see models.api_key_env")
+    return url
 
 
 class ModelSettings(_Section):
@@ -33,10 +42,10 @@ class ModelSettings(_Section):
 
     chat: str = "embedded"
     """`embedded`, LangChain's `provider:model` (`openai:gpt-4.1-mini`, `ollama:qwen3`), or a name with `base_url`."""
-    base_url: str = ""
+    base_url: Annotated[str, AfterValidator(_without_credentials)] = ""
     """Any OpenAI-compatible endpoint, such as `http://127.0.0.1:8000/v1`."""
-    api_key_env: str = "OPENAI_API_KEY"
-    """The environment variable that holds the key for `base_url`."""
+    api_key_env: str = Field(default="OPENAI_API_KEY", pattern=r"^([A-Z_][A-Z0-9_]*)?$")
+    """The environment variable that holds the key for `base_url`, in capitals; never the key itself."""
     weights: str = ""
     """Where the embedded model's file comes from: empty (installed parts), a URL, or a path."""
     cache: Annotated[Path, AfterValidator(Path.expanduser)] = Field(
@@ -132,6 +141,17 @@ class BudgetSettings(_Section):
     """In the currency of `models.prompt_price` and `models.completion_price`, which must be known for it."""
 
 
+class CorpusBudgetSettings(_Section):
+    """What all questions of a corpus may cost together, from its first one on; 0 means no limit."""
+
+    calls: int = Field(default=0, ge=0)
+    tokens: int = Field(default=0, ge=0)
+    seconds: float = Field(default=0, ge=0)
+    """That the model took, not those that passed."""
+    cost: float = Field(default=0, ge=0)
+    """In the currency of `models.prompt_price` and `models.completion_price`, which must be known for it."""
+
+
 class Settings(_Section):
     """All settings."""
 
@@ -140,13 +160,16 @@ class Settings(_Section):
     router: RouterSettings = RouterSettings()
     builders: BuilderSettings = BuilderSettings()
     budget: BudgetSettings = BudgetSettings()
+    corpus_budget: CorpusBudgetSettings = CorpusBudgetSettings()
     tui: TuiSettings = TuiSettings()
 
     @model_validator(mode="after")
     def _require_prices(self) -> Self:
         # With one price of two, half of what is spent would count for nothing.
-        if self.budget.cost and not (self.models.prompt_price and self.models.completion_price):
-            raise ValueError("`budget.cost` is set, but what tokens cost is not known.")
+        known = self.models.prompt_price and self.models.completion_price
+        for name, limits in (("budget", self.budget), ("corpus_budget", self.corpus_budget)):
+            if limits.cost and not known:
+                raise ValueError(f"`{name}.cost` is set, but what tokens cost is not known.")
         return self
 
 
@@ -253,7 +276,8 @@ def _explain(error: ValidationError, sources: list[tuple[str, dict[str, Any]]]) 
         "configuration",
     )
     if first["type"] != "extra_forbidden":
-        return ConfigError(f"{source}: the setting {dotted} is wrong: {first['msg']} (got {first['input']!r}).")
+        got = "" if dotted in _NOT_QUOTED else f" (got {first['input']!r})"
+        return ConfigError(f"{source}: the setting {dotted} is wrong: {first['msg']}{got}.")
     if not key and isinstance(first["input"], dict):  # an unknown section
         dotted = ".".join([dotted, *list(first["input"])[:1]])
     return ConfigError(f"{source}: there is no setting {dotted}.", hint=_suggestion(dotted))

@@ -97,7 +97,17 @@ class ModelError(StructRAGError):
 
 
 class TransientModelError(ModelError):
-    """A fault that may pass: time-out, too many requests, server error. The only type retried."""
+    """A fault that may pass: time-out, too many requests, server error. The only type retried.
+
+    Args:
+        message: What happened.
+        hint: What to do next.
+        retry_after: Seconds that the server asked to wait; 0 if it did not say.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, retry_after: float = 0.0) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
 
 
 class ModelOutputError(ModelError):
@@ -106,10 +116,12 @@ class ModelOutputError(ModelError):
     Args:
         message: What is wrong with the reply.
         reply: The reply as it came.
-        hint: What to do next.
+        hint: What to do next; what helps against most such replies by default.
     """
 
-    def __init__(self, message: str, *, reply: str, hint: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, reply: str, hint: str | None = "Ask in other words, or use a larger model."
+    ) -> None:
         super().__init__(message, hint=hint)
         self.reply = reply
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from structrag.errors import BudgetExceededError
 
@@ -110,7 +111,7 @@ def ignore_call(call: ModelCall) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What one question may cost; 0 means no limit."""
+    """What one question, or all of a corpus, may cost; 0 means no limit."""
 
     calls: int = 0
     tokens: int = 0
@@ -135,14 +136,37 @@ class Prices:
         return (prompt_tokens * self.prompt + completion_tokens * self.completion) / 1e6
 
 
+class Ledger(Protocol):
+    """Where what many questions cost is added up; `structrag.corpus.spending.Spending` is one."""
+
+    def add(self, usage: Usage) -> None:
+        """Add calls, tokens, the model's seconds and the cost."""
+        ...
+
+    def total(self) -> Usage:
+        """Return all that was added."""
+        ...
+
+
 class UsageMeter:
     """Counts one question's usage and stops it at its budget; safe to share between threads.
+
+    Args:
+        budget: Of the question.
+        prices: Of the model.
+        corpus: Counts the same calls for the whole corpus, and stops at its budget too.
 
     Attributes:
         listener: Told of every call once its reply is there and kept; by one thread at a time.
     """
 
-    def __init__(self, budget: Budget | None = None, prices: Prices | None = None) -> None:
+    _whom, _setting = "this question", "budget"
+    _advice = "or narrow the question with --scope; finished calls are kept"
+
+    def __init__(
+        self, budget: Budget | None = None, prices: Prices | None = None, corpus: CorpusMeter | None = None
+    ) -> None:
+        self._corpus = corpus
         self.budget = budget or Budget()
         self.prices = prices or Prices()
         self.listener: Callable[[ModelCall], None] = ignore_call
@@ -175,13 +199,17 @@ class UsageMeter:
             while self._under_way and not self._has_room():
                 self._ended.wait()
                 self._require_budget()
-            self._calls += 1
+            self._count(1)
             self._under_way.append(share)
         try:
-            yield
+            if self._corpus is None:
+                yield
+            else:
+                with self._corpus.call(most_prompt_tokens=share[0], most_completion_tokens=share[1]):
+                    yield
         except BaseException:
             with self._lock:
-                self._calls -= 1
+                self._count(-1)
             raise
         finally:
             with self._lock:
@@ -190,11 +218,14 @@ class UsageMeter:
 
     def _has_room(self) -> bool:
         """Whether something of the tokens and the cost is left even if every call under way takes all that it may."""
-        prompt = self._prompt + sum(share for share, _ in self._under_way)
-        completion = self._completion + sum(share for _, share in self._under_way)
-        cost = self.prices.cost(prompt, completion)
-        tokens_left = not self.budget.tokens or prompt + completion < self.budget.tokens
+        spent = self._spent()
+        tokens = spent.tokens + sum(prompt + completion for prompt, completion in self._under_way)
+        cost = spent.cost + sum(self.prices.cost(prompt, completion) for prompt, completion in self._under_way)
+        tokens_left = not self.budget.tokens or tokens < self.budget.tokens
         return tokens_left and (not self.budget.cost or cost < self.budget.cost)
+
+    def _count(self, calls: int) -> None:
+        self._calls += calls
 
     def _require_budget(self) -> None:
         spent = self._spent()
@@ -206,9 +237,15 @@ class UsageMeter:
         ):
             if limit and used >= limit:
                 raise BudgetExceededError(
-                    f"The budget of {limit:g} {unit} for this question is spent ({used:g} used).",
-                    hint=f"Raise `budget.{unit}`, or narrow the question with --scope; finished calls are kept.",
+                    f"The budget of {limit:g} {unit} for {self._whom} is spent ({used:g} used).",
+                    hint=f"Raise `{self._setting}.{unit}`, {self._advice}.",
                 )
+
+    def seconds_left(self) -> float:
+        """Return how long this question may still take; infinity where that is not limited."""
+        if not self.budget.seconds:
+            return math.inf
+        return self.budget.seconds - (time.monotonic() - self._started)
 
     def record(self, call: ModelCall) -> None:
         """Count what a call that reached the model used."""
@@ -216,6 +253,8 @@ class UsageMeter:
             self._prompt += call.prompt_tokens
             self._completion += call.completion_tokens
             self._model_seconds += call.seconds
+        if self._corpus is not None:
+            self._corpus.record(call)
 
     def record_cached(self) -> None:
         """Count one reply that came from the cache."""
@@ -242,3 +281,39 @@ class UsageMeter:
             model_seconds=self._model_seconds,
             cost=self.prices.cost(self._prompt, self._completion),
         )
+
+
+class CorpusMeter(UsageMeter):
+    """Counts what all questions of a corpus use, and stops them at its budget; its seconds are those of the model.
+
+    Calls of one process exceed the budget by one at most, also side by side; each further process by one more.
+
+    Args:
+        ledger: Keeps the sums.
+        budget: Of the corpus.
+        prices: Of the model that is asked now; what was paid before stays as it was.
+    """
+
+    _whom, _setting = "this corpus", "corpus_budget"
+    _advice = "which counts all questions so far; finished calls are kept"
+
+    def __init__(self, ledger: Ledger, budget: Budget | None = None, prices: Prices | None = None) -> None:
+        super().__init__(budget, prices)
+        self._ledger = ledger
+
+    def record(self, call: ModelCall) -> None:
+        """Count what a call that reached the model used."""
+        spent = Usage(
+            prompt_tokens=call.prompt_tokens,
+            completion_tokens=call.completion_tokens,
+            model_seconds=call.seconds,
+            cost=self.prices.cost(call.prompt_tokens, call.completion_tokens),
+        )
+        with self._lock:
+            self._ledger.add(spent)
+
+    def _count(self, calls: int) -> None:
+        self._ledger.add(Usage(calls=calls))
+
+    def _spent(self) -> Usage:
+        return self._ledger.total()

@@ -21,8 +21,9 @@ from structrag.errors import (
     ModelOutputError,
     TransientModelError,
 )
-from structrag.models.chat import ChatModel, Prompt, Reply, parse_json
+from structrag.models.chat import ChatModel, Prompt, Reply
 from structrag.models.loading import load_chat_model
+from structrag.models.replies import parse_json
 from structrag.testing import ScriptedChatModel, UnexpectedPromptError, scripted
 from structrag.usage import Budget, UsageMeter
 
@@ -153,7 +154,7 @@ def test_a_reply_that_is_wrong_twice_is_an_error_that_carries_it(meter: UsageMet
 
 
 _json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=10,
 )

@@ -141,6 +141,15 @@ class TestOneCall:
         assert chat.reply(STRICT, UsageMeter()).data == {"n": 4}
         assert len(model.prompts) == 1
 
+    def test_a_listener_that_ends_the_work_ends_many_calls_too(self, meter: UsageMeter) -> None:
+        def stop(call: ModelCall) -> None:
+            raise KeyboardInterrupt
+
+        meter.listener = stop
+        chat, _ = scripted({"": {"n": 4}})
+        with pytest.raises(KeyboardInterrupt):
+            chat.reply_many([STRICT] * 8, meter)
+
     def test_calls_side_by_side_are_told_one_at_a_time(self, meter: UsageMeter) -> None:
         inside = threading.Lock()
         told: list[str] = []

@@ -111,6 +111,6 @@ def read_in_force(folder: Path, model: str | None) -> SettingsInForce:
 
 
 def _budget(budget: BudgetSettings) -> str:
-    limits = [(budget.calls, "calls"), (budget.tokens, "tokens"), (budget.seconds, "s")]
+    limits = [(budget.calls, "calls"), (budget.tokens, "tokens"), (budget.seconds, "s"), (budget.cost, "cost")]
     told = ", ".join(f"{limit:,g} {unit}" for limit, unit in limits if limit)
     return f"budget {told}" if told else "no budget"

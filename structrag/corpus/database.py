@@ -41,6 +41,10 @@ _SCHEMA = (
     """CREATE TABLE IF NOT EXISTS edits (
         id INTEGER PRIMARY KEY AUTOINCREMENT, created TEXT NOT NULL, who TEXT NOT NULL, payload TEXT NOT NULL,
         undone INTEGER NOT NULL DEFAULT 0)""",
+    # Earlier programs do without it, so it makes no new version.
+    """CREATE TABLE IF NOT EXISTS spent (
+        id INTEGER PRIMARY KEY CHECK (id = 0), calls INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL,
+        completion_tokens INTEGER NOT NULL, seconds REAL NOT NULL, cost REAL NOT NULL)""",
 )
 _HINTS = {
     sqlite3.SQLITE_FULL: ("the disk is full", "Free some space; what was stored before is intact."),

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from structrag.corpus.database import Database
+from structrag.corpus.spending import Spending
 from structrag.errors import IndexMismatchError, StoreError
 from structrag.types import Locator, Passage, SourceDocument, Span
 
@@ -25,12 +26,7 @@ ANSWERS_WITH_CALLS = 500
 
 @dataclass(frozen=True, slots=True)
 class IndexedText:
-    """A chunk as the indexes know it.
-
-    Attributes:
-        text: The chunk below its document's title, because a chunk from the middle of a document often does
-            not name what it is about.
-    """
+    """A chunk as the indexes know it: below its document's title, as many chunks do not name what they are about."""
 
     chunk_id: int
     document_id: str
@@ -62,6 +58,7 @@ class CorpusStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.spending = Spending(database)
 
     @classmethod
     def open(cls, path: Path | None) -> CorpusStore:

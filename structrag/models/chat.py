@@ -12,21 +12,25 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from structrag.errors import ModelOutputError, TransientModelError
-from structrag.models.faults import invoke, translated
+from structrag.models.faults import LONGEST_WAIT, invoke, translated
 from structrag.models.likelihood import option_probabilities
+from structrag.models.replies import final_problem, parse_json, text_of
+from structrag.models.secrets import redacted
 from structrag.usage import ModelCall
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import AIMessage
+    from tenacity import RetryCallState, Retrying
 
     from structrag.usage import UsageMeter
 
+_Result = TypeVar("_Result")
 _TOP_LOGPROBS = 20
 _CHARACTERS_PER_TOKEN = 2.5
 """Fewer than texts have in common languages, tables of figures included: what is counted so is an upper bound."""
@@ -95,6 +99,7 @@ class ChatModel:
         cache: Keeps replies, or ``None``.
         concurrency: Calls under way at once.
         retries: Repetitions after a transient fault.
+        key_name: The environment variable that holds the key, which is neither shown nor kept.
     """
 
     def __init__(
@@ -105,8 +110,10 @@ class ChatModel:
         cache: ReplyCache | None = None,
         concurrency: int = 4,
         retries: int = 3,
+        key_name: str = "",
     ) -> None:
         self.name = name
+        self._key_name = key_name
         self._load = load
         self._cache = cache
         self._retries = retries
@@ -127,18 +134,20 @@ class ChatModel:
         messages = prompt.messages()
         key = self._key(prompt, messages, None)
         kept = self._kept(key, meter)
+        problem = None
         if kept is None:
-            call = self._asked(prompt, messages, meter)
+            call, problem = self._asked(prompt, messages, meter)
         else:
             call = replace(_as_call(prompt, messages), reply=kept, cached=True)
         try:
-            return self._accepted(prompt, call, key, meter)
+            return self._accepted(prompt, call, problem, key, meter)
         except ModelOutputError as error:
-            if call.is_cut:
+            if problem is not None:
                 raise
-            again = f"{error.message} Reply again, with corrected JSON only."
-        call = self._asked(prompt, [*messages, ("ai", _apart(call.reply)), ("human", _apart(again))], meter)
-        return self._accepted(prompt, call, key, meter)
+            corrected = "corrected JSON only" if prompt.schema is not None else "the text that was asked for"
+            again = f"{error.message} Reply again, with {corrected}."
+        call, problem = self._asked(prompt, [*messages, ("ai", _apart(call.reply)), ("human", _apart(again))], meter)
+        return self._accepted(prompt, call, problem, key, meter)
 
     def reply_many(
         self, prompts: Sequence[Prompt], meter: UsageMeter, done: Callable[[int], None] | None = None
@@ -163,14 +172,43 @@ class ChatModel:
                 done(index)
             return result
 
-        with ThreadPoolExecutor(max_workers=self._concurrency) as pool:
-            futures = [pool.submit(one, index) for index in range(len(prompts))]
-            try:
-                return [future.result() for future in futures]
-            except BaseException:
-                for future in futures:
-                    future.cancel()
-                raise
+        return self._side_by_side(one, len(prompts))
+
+    def _side_by_side(self, one: Callable[[int], _Result], count: int) -> list[_Result]:
+        """Return what a function gives for each number below ``count``; its first error ends the work and is raised.
+
+        Calls under way are waited for, so that what they reply is kept; but not on an interrupt. A pool would wait
+        then too, for a server that hangs, and once more when the program ends.
+        """
+        numbers, taking, stopped = iter(range(count)), threading.Lock(), threading.Event()
+        ended: SimpleQueue[tuple[int, _Result | None, BaseException | None]] = SimpleQueue()
+
+        def work() -> None:
+            while not stopped.is_set():
+                with taking:
+                    number = next(numbers, None)
+                if number is None:
+                    return
+                try:
+                    ended.put((number, one(number), None))
+                except BaseException as error:  # noqa: BLE001 - the caller's thread raises it
+                    ended.put((number, None, error))
+
+        threads = [threading.Thread(target=work, daemon=True) for _ in range(min(self._concurrency, count))]
+        for thread in threads:
+            thread.start()
+        results: dict[int, Any] = {}
+        try:
+            while len(results) < count:
+                number, results[number], error = ended.get()
+                if error is not None:
+                    stopped.set()
+                    for thread in threads:
+                        thread.join()
+                    raise error
+        finally:
+            stopped.set()
+        return [results[number] for number in range(count)]
 
     def choose(self, prompt: Prompt, options: Sequence[str], meter: UsageMeter) -> dict[str, float]:
         """Return how probable the model finds each option as its next word; the values sum to 1.
@@ -219,7 +257,10 @@ class ChatModel:
             meter.record_cached()
         return kept
 
-    def _asked(self, prompt: Prompt, messages: list[tuple[str, str]], meter: UsageMeter) -> ModelCall:
+    def _asked(
+        self, prompt: Prompt, messages: list[tuple[str, str]], meter: UsageMeter
+    ) -> tuple[ModelCall, ModelOutputError | None]:
+        """Return the call with its reply, and what is wrong with that if it is not worth asking again."""
         options: dict[str, Any] = {"max_tokens": prompt.max_tokens}
         if prompt.schema is not None:
             options["response_format"] = {
@@ -228,11 +269,16 @@ class ChatModel:
             }
         message, call = self._call(_as_call(prompt, messages), meter, options)
         is_cut = prompt.schema is not None and message.response_metadata.get("finish_reason") == "length"
-        return replace(call, is_cut=is_cut)
+        call = replace(call, is_cut=is_cut)
+        return call, final_problem(message, call)
 
-    def _accepted(self, prompt: Prompt, call: ModelCall, key: str, meter: UsageMeter) -> Reply:
+    def _accepted(
+        self, prompt: Prompt, call: ModelCall, problem: ModelOutputError | None, key: str, meter: UsageMeter
+    ) -> Reply:
         """Return the reply of a call if it is usable, and tell of the call in any case."""
         try:
+            if problem is not None:
+                raise problem
             reply = _checked(prompt, call)
             # Kept only once it has passed: a wrong reply must not outlive the run that it spoilt. And kept before
             # the listener hears of it: one that ends the work there must not lose what was paid for.
@@ -244,27 +290,19 @@ class ChatModel:
 
     def _call(self, asked: ModelCall, meter: UsageMeter, options: Mapping[str, Any]) -> tuple[AIMessage, ModelCall]:
         """Return the model's message, and the call with its reply and what it cost."""
-        from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential, wait_random
-
         model = self._loaded()
-        retrying = Retrying(
-            retry=retry_if_exception_type(TransientModelError),
-            stop=stop_after_attempt(self._retries + 1),
-            wait=wait_exponential(multiplier=0.5, max=20) + wait_random(0, 1),
-            reraise=True,
-        )
         most = most_prompt_tokens(asked.messages, asked.schema)
-        for attempt in retrying:
+        for attempt in _retrying(self._retries, meter):
             with (
                 attempt,
                 self._slots,
                 meter.call(most_prompt_tokens=most, most_completion_tokens=asked.max_tokens),
             ):
                 started = time.monotonic()
-                with translated(self.name):
+                with translated(self.name, self._key_name):
                     message = invoke(model, list(asked.messages), options)
                 used = message.usage_metadata
-                reply = str(message.text)
+                reply = redacted(text_of(message, asked.max_tokens), self._key_name)
                 # Endpoints that do not say what a call took are not free: the budget would never stop them.
                 replied = min(_most_tokens(reply), asked.max_tokens)
                 call = replace(
@@ -286,6 +324,28 @@ class ChatModel:
     def _key(self, prompt: Prompt, messages: list[tuple[str, str]], options: list[str] | None) -> str:
         identity = [self.name, messages, prompt.schema, prompt.max_tokens, options]
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def _retrying(retries: int, meter: UsageMeter) -> Retrying:
+    """Return the attempts at one call: further ones after faults that may pass, each after a longer pause."""
+    from tenacity import Retrying, retry_if_exception, wait_exponential, wait_random
+
+    backoff, jitter = wait_exponential(multiplier=0.5, max=20), wait_random(0, 1)
+
+    def pause(state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        asked = error.retry_after if isinstance(error, TransientModelError) else 0.0
+        return max(float(backoff(state)), asked) + float(jitter(state))
+
+    def enough(state: RetryCallState) -> bool:
+        return state.attempt_number > retries or state.upcoming_sleep > meter.seconds_left()
+
+    return Retrying(
+        retry=retry_if_exception(lambda e: isinstance(e, TransientModelError) and e.retry_after <= LONGEST_WAIT),
+        stop=enough,
+        wait=pause,
+        reraise=True,
+    )
 
 
 def most_prompt_tokens(messages: Sequence[tuple[str, str]], schema: Mapping[str, Any] | None = None) -> int:
@@ -320,36 +380,8 @@ def _shares(probabilities: Mapping[str, float]) -> str:
 
 
 def _checked(prompt: Prompt, call: ModelCall) -> Reply:
-    if call.is_cut:
-        raise ModelOutputError(
-            f"The reply to {prompt.stage} was cut off at {prompt.max_tokens} tokens.",
-            reply=call.reply,
-            hint="Ask about fewer or shorter documents, or use a larger model.",
-        )
-    if prompt.schema is None:
-        return Reply(call.reply.strip())
-    return Reply(call.reply, parse_json(call.reply, prompt.schema))
-
-
-def parse_json(text: str, schema: Mapping[str, Any]) -> Any:
-    """Parse a reply and check it against a schema; a surrounding code fence is taken off.
-
-    Raises:
-        ModelOutputError: It is not JSON, or does not follow the schema.
-    """
-    import jsonschema
-
-    body = text.strip()
-    if body.startswith("```"):
-        body = body.split("\n", 1)[-1].rsplit("```", 1)[0]
-    try:
-        data = json.loads(body)
-        jsonschema.validate(data, dict(schema))
-    except json.JSONDecodeError as error:
-        raise ModelOutputError(f"The reply is not JSON: {error.msg} at character {error.pos}.", reply=text) from error
-    except jsonschema.ValidationError as error:
-        place = "/".join(str(part) for part in error.absolute_path) or "the top level"
-        raise ModelOutputError(
-            f"The reply does not follow the schema at {place}: {error.message}.", reply=text
-        ) from error
-    return data
+    if prompt.schema is not None:
+        return Reply(call.reply, parse_json(call.reply, prompt.schema))
+    if not call.reply.strip():
+        raise ModelOutputError(f"The reply to {prompt.stage} is empty.", reply=call.reply)
+    return Reply(call.reply.strip())

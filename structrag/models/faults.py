@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from structrag.errors import ModelError, StructRAGError, TransientModelError
+from structrag.errors import ModelError, ModelOutputError, StructRAGError, TransientModelError
+from structrag.models.replies import shortened
+from structrag.models.secrets import redacted
+from structrag.models.transport import OversizeError
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -14,43 +20,114 @@ if TYPE_CHECKING:
 
 _TRANSIENT_STATUS = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 _TRANSIENT_NAMES = ("Timeout", "Connection", "RateLimit", "Overloaded", "ServiceUnavailable")
+_NO_CREDIT = "insufficient_quota"
+_TOO_LONG = "context_length_exceeded"
+_UNREADABLE = (ValueError, TypeError, KeyError, IndexError, AttributeError, OversizeError)
+"""What clients raise over a response that is no completion."""
+LONGEST_WAIT = 60.0
+"""Seconds; a server that asks for more is not waited for."""
 
 
 @contextmanager
-def translated(model: str) -> Iterator[None]:
-    """Raise the provider's exceptions as ours.
+def translated(model: str, key_name: str = "") -> Iterator[None]:
+    """Raise the provider's exceptions as ours, with no secret in them.
+
+    Args:
+        model: What it is called in messages.
+        key_name: The environment variable that holds its key.
 
     Raises:
         TransientModelError: Time-outs, lost connections, 429 and 5xx.
+        ModelOutputError: What came is no chat completion.
         ModelError: Anything else the provider raises.
     """
     try:
         yield
     except (StructRAGError, AssertionError):  # an assertion is a test's complaint, never the provider's
         raise
-    except Exception as error:  # each provider raises types of its own; this is the one place that knows
-        reason = str(error) or type(error).__name__
-        status = getattr(error, "status_code", None)
-        passing = status in _TRANSIENT_STATUS if status else any(n in type(error).__name__ for n in _TRANSIENT_NAMES)
-        if passing:
-            raise TransientModelError(
-                f"The chat model {model!r} did not answer: {reason}",
-                hint="Check that its server is running and reachable, then ask again; finished work is kept.",
-            ) from error
-        raise ModelError(
-            f"The chat model {model!r} refused the request: {reason}",
-            hint="Check `models.chat`, `models.base_url` and the key; `structrag doctor` tests the connection.",
-        ) from error
+    except Exception as error:  # noqa: BLE001 - each provider raises types of its own; this is the one place that knows
+        told = str(error)
+        reason = redacted(told, key_name)
+        # A traceback would print the provider's error too.
+        raise _ours(error, model, shortened(reason), key_name) from (error if reason == told else None)
+
+
+def _ours(error: Exception, model: str, told: str, key_name: str) -> ModelError:
+    """Return our error for the provider's."""
+    reason = told or type(error).__name__
+    cause = next((each for each in _causes(error) if isinstance(each, OversizeError)), error)
+    status = getattr(error, "status_code", None)
+    if isinstance(cause, _UNREADABLE) and not status:
+        return ModelOutputError(
+            f"What the chat model {model!r} sent is no chat completion: {str(cause) if cause is not error else reason}",
+            reply=reason,
+            hint="Check that `models.base_url` leads to an OpenAI-compatible API (it mostly ends in /v1).",
+        )
+    passing = status in _TRANSIENT_STATUS if status else any(n in type(error).__name__ for n in _TRANSIENT_NAMES)
+    if passing and getattr(error, "code", None) != _NO_CREDIT:
+        after = _retry_after(error)
+        return TransientModelError(
+            f"The chat model {model!r} did not answer: {reason}", hint=_passing_hint(error, after), retry_after=after
+        )
+    return ModelError(f"The chat model {model!r} refused the request: {reason}", hint=_final_hint(error, key_name))
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _passing_hint(error: Exception, after: float) -> str:
+    if after > LONGEST_WAIT:
+        return f"It asks to be left alone for {after:.0f} seconds; ask again then, finished work is kept."
+    if getattr(error, "status_code", None) == 429:
+        return (
+            "It is asked too often: wait a while or lower `models.concurrency`, then ask again; finished work is kept."
+        )
+    if "Timeout" in type(error).__name__:
+        return "Check its server, or wait longer with `models.timeout`, then ask again; finished work is kept."
+    return "Check that its server is running and reachable, then ask again; finished work is kept."
+
+
+def _final_hint(error: Exception, key_name: str) -> str:
+    status, code = getattr(error, "status_code", None), getattr(error, "code", None)
+    if status in (401, 403):
+        where = f"the environment variable {key_name}" if key_name else "the provider's environment variable"
+        return f"The key is missing, wrong or expired: put a valid one into {where}."
+    if code == _NO_CREDIT or status == 402:
+        return "The account has no credit left: top it up, or use another key or model; finished work is kept."
+    if code == _TOO_LONG or status == 413:
+        return "Ask about fewer or shorter documents with --scope, or use a model that reads more at once."
+    if status == 404:
+        return "Check the model's name, `models.chat`, and `models.base_url`, which mostly ends in /v1."
+    return "Check `models.chat`, `models.base_url` and the key; `structrag doctor` tests the connection."
+
+
+def _retry_after(error: Exception) -> float:
+    """Return how many seconds the server asks to wait; 0 if it does not say, or not in a way that can be read."""
+    headers: Mapping[str, str] = getattr(getattr(error, "response", None), "headers", None) or {}
+    told = str(headers.get("retry-after") or "")
+    try:
+        seconds = float(told)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(told).timestamp() - time.time()
+        except ValueError:
+            return 0.0
+    return max(seconds, 0.0) if math.isfinite(seconds) else 0.0
 
 
 def invoke(model: BaseChatModel, messages: list[tuple[str, str]], options: Mapping[str, Any]) -> AIMessage:
-    """Return the model's message, also one that was cut off: openai's client raises that where there is a schema."""
+    """Return the model's message, also one that was cut off or filtered: openai's client raises these with a schema."""
     try:
         message: AIMessage = model.invoke(messages, **options)
     except Exception as error:
         from langchain_core.messages import AIMessage
-        from openai import LengthFinishReasonError
+        from openai import ContentFilterFinishReasonError, LengthFinishReasonError
 
+        if isinstance(error, ContentFilterFinishReasonError):
+            return AIMessage(content="", response_metadata={"finish_reason": "content_filter"})
         if not isinstance(error, LengthFinishReasonError):
             raise
         used = error.completion.usage

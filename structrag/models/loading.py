@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from structrag.errors import ConfigError, ModelError
 from structrag.models.chat import ChatModel, ReplyCache
+from structrag.models.secrets import redacted
 from structrag.models.weights import QWEN_CODER, Progress, ensure_weights, ignore_progress
 
 if TYPE_CHECKING:
@@ -44,12 +45,21 @@ def load_chat_model(
             return _endpoint(settings, serve(weights), EMBEDDED, "none")
         return _provider(settings)
 
-    return ChatModel(name, load, cache=cache, concurrency=settings.concurrency, retries=settings.retries)
+    return ChatModel(
+        name,
+        load,
+        cache=cache,
+        concurrency=settings.concurrency,
+        retries=settings.retries,
+        key_name=settings.api_key_env if settings.base_url else "",
+    )
 
 
 def _endpoint(settings: ModelSettings, base_url: str, model: str, key: str) -> BaseChatModel:
     from langchain_openai import ChatOpenAI
     from pydantic import SecretStr
+
+    from structrag.models.transport import bounded_client, time_outs
 
     return ChatOpenAI(
         model=model,
@@ -57,7 +67,8 @@ def _endpoint(settings: ModelSettings, base_url: str, model: str, key: str) -> B
         api_key=SecretStr(key),
         temperature=0,
         max_retries=0,
-        timeout=settings.timeout,
+        timeout=time_outs(settings.timeout),
+        http_client=bounded_client(settings.timeout),
         use_responses_api=False,
     )
 
@@ -75,7 +86,7 @@ def _provider(settings: ModelSettings) -> BaseChatModel:
     except Exception as error:
         # A missing key, an unknown provider: each integration raises types of its own while it is set up.
         raise ConfigError(
-            f"`models.chat` is {settings.chat!r}, and LangChain cannot make a chat model of it: {error}",
+            f"`models.chat` is {settings.chat!r}, and LangChain cannot make a chat model of it: {redacted(str(error))}",
             hint="Use `embedded`, or `provider:model` such as `openai:gpt-4.1-mini` or `ollama:qwen3`.",
         ) from error
     return model

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from structrag.errors import BuildError, ModelOutputError
-from structrag.models.chat import ChatModel, Prompt, Reply, most_prompt_tokens, parse_json
+from structrag.models.chat import ChatModel, Prompt, Reply, most_prompt_tokens
+from structrag.models.replies import parse_json
 from structrag.pipeline.components import builder_and_reasoner
 from structrag.session import Session
 from structrag.structures.building import BuildRequest

@@ -9,7 +9,7 @@ from structrag.errors import ConfigError, StoreError
 from structrag.pipeline.question import Question, QuestionRun, kept_edits
 from structrag.router.preferences import PreferencePair, preference_pair
 from structrag.types import Answer, Structure, StructureType
-from structrag.usage import ModelCall
+from structrag.usage import ModelCall, Usage
 
 if TYPE_CHECKING:
     from structrag.structures.edits import Edit, KeptEdit
@@ -162,3 +162,7 @@ class KeptRecords:
             return [ModelCall.from_dict(call) for call in self._store.calls(answer_id) or ()]
         except (KeyError, TypeError) as error:
             raise StoreError(f"The record of the calls of the answer {answer_id!r} is damaged: {error}.") from error
+
+    def spent(self) -> Usage:
+        """Return what all questions of this corpus have cost so far; ``seconds`` are those that the model took."""
+        return self._store.spending.total()

@@ -29,7 +29,7 @@ from structrag.pipeline.question import Question, QuestionRun
 from structrag.router.occlusion import MovingWord
 from structrag.session import Session
 from structrag.types import AddReport, Answer, Route, SourceDocument, StructureType
-from structrag.usage import Budget, Prices, UsageMeter
+from structrag.usage import Budget, CorpusMeter, Prices, UsageMeter
 
 if TYPE_CHECKING:
     from langchain_core.documents import Document
@@ -74,6 +74,8 @@ class StructRAG(KeptRecords):
             )
             opened.pop_all()
         self._chat = chat or load_chat_model(settings.models, cache=self._store, progress=progress)
+        prices = Prices(settings.models.prompt_price, settings.models.completion_price)
+        self._meter = CorpusMeter(self._store.spending, Budget(**dict(settings.corpus_budget)), prices)
         retriever = Retriever(self._store, self._vectors, KeywordIndex(self._store))
         loaded = router or load_router(settings, self._chat)
         self._run = QuestionRun(self._store, retriever, loaded, settings)
@@ -354,13 +356,11 @@ class StructRAG(KeptRecords):
         self.close()
 
     def _session(self, listener: EventListener) -> Session:
-        budget, models = self.settings.budget, self.settings.models
-        prices = Prices(models.prompt_price, models.completion_price)
         return Session(
             chat=self._chat,
             embedder=self._embedder,
             cache=self._store,
-            meter=UsageMeter(Budget(budget.calls, budget.tokens, budget.seconds, budget.cost), prices),
+            meter=UsageMeter(Budget(**dict(self.settings.budget)), self._meter.prices, self._meter),
             listener=listener,
         )
 
