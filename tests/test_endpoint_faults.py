@@ -18,7 +18,7 @@ from faulty_endpoint import FAULTS, LARGE, PASSING, Fault, FaultyEndpoint, Reque
 from firm_reports import HashingEmbedder
 from typer.testing import CliRunner, Result
 
-from structrag.cli import build
+from structrag.cli.app import build
 from structrag.config import ModelSettings
 from structrag.corpus.store import CorpusStore
 from structrag.errors import ModelError, ModelOutputError, TransientModelError
