@@ -44,7 +44,11 @@ class EncoderScorer:
 
     def __init__(self, folder: Path, settings: PolicySettings, shape: EncoderShape, cache: Path) -> None:
         base = model_folder(settings.base_model)
-        self._tokenizer: Any = Tokenizer.from_file(str(base / "tokenizer.json"))
+        _require_shape(base, folder, shape)
+        try:
+            self._tokenizer: Any = Tokenizer.from_file(str(base / "tokenizer.json"))
+        except Exception as error:  # tokenizers raises nothing more exact
+            raise RoutingError(f"The tokenizer at {base} cannot be read: {error}.") from error
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()  # its file pads to a fixed length
         onnxruntime.disable_telemetry_events()
@@ -86,7 +90,6 @@ def derived_graph(folder: Path, settings: PolicySettings, shape: EncoderShape, c
         RoutingError: The artefact is damaged, or the cache cannot be written.
     """
     base = model_folder(settings.base_model) / _BASE_WEIGHTS
-    _require_shape(base.parent, folder, shape)
     stamp = base.stat()
     identity = [_GRAPH, settings.adapter_sha256, settings.lora_scale, str(base), stamp.st_size]
     path = cache / f"router-{hashlib.sha256(repr(identity).encode()).hexdigest()[:16]}.onnx"
@@ -115,8 +118,10 @@ def derived_graph(folder: Path, settings: PolicySettings, shape: EncoderShape, c
 def _require_shape(base: Path, folder: Path, shape: EncoderShape) -> None:
     try:
         config = json.loads((base / "config.json").read_text(encoding="utf-8"))
-        sizes = tuple(int(config[name]) for name in ("num_hidden_layers", "num_attention_heads", "hidden_size"))
-        found = EncoderShape(*sizes, epsilon=float(config["layer_norm_eps"]))
+        layers, heads, width = (
+            int(config[name]) for name in ("num_hidden_layers", "num_attention_heads", "hidden_size")
+        )
+        found = EncoderShape(layers, heads, width, epsilon=float(config["layer_norm_eps"]))
         (base / _BASE_WEIGHTS).stat()
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise RoutingError(

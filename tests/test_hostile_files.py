@@ -277,7 +277,7 @@ class TestPlainFormats:
     @pytest.mark.parametrize(
         ("name", "text"),
         [
-            ("dots", "." * 60_000),
+            ("dots", "." * 200_000),
             ("marks", "?!" * 30_000),
             ("short paragraphs", "Ab\n\n" * 8_000),
             ("spaces after a step", "Step 3" + " " * 100_000 + "x"),

@@ -5,10 +5,11 @@ The corpus is not opened for that as for other commands: opening it repairs some
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from structrag.cli.checks import Verdict
 from structrag.cli.invocation import is_corpus
@@ -65,7 +66,7 @@ def check_records(folder: Path) -> Verdict:
     if not is_corpus(folder):
         return _NONE
     place = folder.expanduser()
-    readers = {"preferences": preference_pair, "edits": edit_from_dict}
+    readers: dict[str, Callable[[Any], object]] = {"preferences": preference_pair, "edits": edit_from_dict}
     with closing(Database(place / DATABASE_NAME)) as database:
         found = damaged_records(database, readers)
 

@@ -13,8 +13,9 @@ from structrag.types import Locator
 
 MOST_CELLS = 5_000_000
 _LINE_BREAKS = re.compile(r"\s*[\r\n]\s*")
-# What no text may hold: NUL ends a text for SQLite, and a lone surrogate cannot be encoded.
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+# What no text may hold: NUL ends a text for SQLite, a lone surrogate cannot be encoded, and tag characters spell out
+# what only a model reads.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff\U000e0000-\U000e007f]")
 
 
 @dataclass(frozen=True, slots=True)

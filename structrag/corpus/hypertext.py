@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import os
+import re
 from typing import TYPE_CHECKING
 
 from structrag.corpus.canonical import ParsedText, storable
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
 
 # markdownify, too, believes no more.
 _LONGEST_SPAN = 1000
+_UNSEEN = re.compile(
+    r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)"
+    r"|(?<![\w-])(?:opacity|font-size)\s*:\s*0*(?:\.0+)?(?:px|pt|em|rem|%)?\s*(?:[;!]|$)"
+    r"|(?:left|top|text-indent)\s*:\s*-\d{4,}",
+    re.IGNORECASE,
+)
 _STYLES = "p[style-name='Title'] => h1:fresh"
 
 
@@ -68,6 +75,8 @@ def _to_markdown(html: str, warnings: tuple[str, ...], name: str) -> ParsedText:
     except ImportError as error:
         raise MissingExtraError("markitdown", extra="formats", purpose=f"Reading {name}") from error
     soup = BeautifulSoup(html, "html.parser")
+    if _leave_out_hidden(soup):
+        warnings += ("It holds text that a reader of the page would not see; that was left out.",)
     _prepare_tables(soup)
     # One converter alone: the others would open what a page merely pretends to be, some through the network.
     converter = MarkItDown(enable_builtins=False, enable_plugins=False)
@@ -82,6 +91,22 @@ def _to_markdown(html: str, warnings: tuple[str, ...], name: str) -> ParsedText:
     )
     text = storable(result.markdown.replace("\r\n", "\n").replace("\r", "\n"))
     return ParsedText(text, title=result.title or "", warnings=warnings)
+
+
+def _leave_out_hidden(soup: BeautifulSoup) -> bool:
+    """Take out what the page itself says is not to be seen: nobody could check an answer that rests on it.
+
+    Only what stands at the element is looked at; a style sheet may hide more.
+    """
+    hidden = [
+        tag
+        for tag in soup.find_all(True)
+        if tag.has_attr("hidden") or tag.name == "template" or _UNSEEN.search(str(tag.get("style", "")))
+    ]
+    told = any(tag.get_text(strip=True) for tag in hidden)
+    for tag in hidden:
+        tag.extract()
+    return told
 
 
 def _keep_offline() -> None:

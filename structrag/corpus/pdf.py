@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from structrag.corpus.canonical import CanonicalWriter, ParsedText, markdown_table
@@ -11,6 +12,10 @@ from structrag.errors import DocumentError, MissingExtraError
 if TYPE_CHECKING:
     from pdfplumber.page import Page
     from pdfplumber.table import Table
+
+
+_SMALLEST = 1.0
+"""Points; what is smaller cannot be read by a person."""
 
 
 def read_pdf(data: bytes, name: str) -> ParsedText:
@@ -28,12 +33,15 @@ def read_pdf(data: bytes, name: str) -> ParsedText:
     try:
         with pdfplumber.open(io.BytesIO(data)) as pdf:
             pages = [_page_text(page) for page in pdf.pages]
+            unseen = [number for number, page in enumerate(pages, 1) if page.has_unseen]
     except PdfminerException as error:
         cause = error.args[0] if error.args else error
         if isinstance(cause, PDFEncryptionError):
             raise DocumentError(f"{name} is encrypted.", hint="Save a copy of it without a password.") from error
         raise DocumentError(f"{name} is damaged, or it is no PDF: {cause}.") from error
-    return _join(pages, name)
+    found = _join([page.text for page in pages], name)
+    told = tuple(f"Page {n} has text too small to see or off the page; it was left out." for n in unseen)
+    return replace(found, warnings=found.warnings + told)
 
 
 def _join(pages: list[str], name: str) -> ParsedText:
@@ -52,13 +60,29 @@ def _join(pages: list[str], name: str) -> ParsedText:
     return ParsedText(text, locators, warnings=warnings)
 
 
-def _page_text(page: Page) -> str:
+@dataclass(frozen=True, slots=True)
+class _PageText:
+    text: str
+    has_unseen: bool
+
+
+def _page_text(whole: Page) -> _PageText:
+    has_unseen = not all(_can_be_seen(char, whole) for char in whole.chars)
+    page = whole.filter(lambda thing: _can_be_seen(thing, whole)) if has_unseen else whole
     tables = [(table, rows) for table in page.find_tables() if (rows := _rows(table))]
     boxes = [table.bbox for table, _ in tables]
     rest = page.filter(lambda thing: not _stands_in(thing, boxes)) if boxes else page
     parts = [rest.extract_text(), *(markdown_table(rows) for _, rows in tables)]
-    page.close()  # pdfplumber would keep every character of every page
-    return "\n\n".join(part.strip() for part in parts if part.strip())
+    whole.close()  # pdfplumber would keep every character of every page
+    return _PageText("\n\n".join(part.strip() for part in parts if part.strip()), has_unseen)
+
+
+def _can_be_seen(thing: dict[str, Any], page: Page) -> bool:
+    if thing["object_type"] != "char":
+        return True
+    left, top, right, bottom = page.bbox
+    on_page = thing["x1"] > left and thing["x0"] < right and thing["bottom"] > top and thing["top"] < bottom
+    return bool(on_page and min(thing["height"], thing["size"]) >= _SMALLEST)
 
 
 def _rows(table: Table) -> list[list[str | None]]:
