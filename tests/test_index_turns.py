@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,6 +30,9 @@ def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "chroma"
     with VectorIndex(folder, Axes()) as index:
         index.add([1, 2], ["a", "b"], ["1", "2"])
+    # Chroma closes its database in the background, and would mend what a test tears before that from its log.
+    while (folder / "chroma.sqlite3-wal").exists():
+        time.sleep(0.01)
     return folder
 
 
@@ -61,6 +65,8 @@ def test_torn_files_are_noticed_set_aside_and_the_index_completed(folder: Path, 
             (folder / SEAL).write_bytes((folder / SEAL).read_bytes()[:30])
         case "new":
             (file.parent / "half-written.bin").touch()
+        case "database":
+            (folder / "chroma.sqlite3").write_bytes(b"no database" * 1000)
     with VectorIndex(folder, Axes()) as index:
         assert index.problem()
         assert list(folder.parent.glob("*.damaged-*")) == [], "looking changes nothing"

@@ -79,6 +79,18 @@ class VectorIndex:
                 raise
 
     def _connect(self) -> Any:
+        from chromadb.api.shared_system_client import SharedSystemClient
+
+        try:
+            return self._connected()
+        except BaseException as error:
+            # Chroma keeps what it could not start, and would hand it out the next time.
+            SharedSystemClient._identifier_to_system.pop(str(self._path), None)
+            if type(error).__name__ == "PanicException":  # Rust's, which is no Exception and has no module to import
+                raise self._unusable(error) from error
+            raise
+
+    def _connected(self) -> Any:
         import chromadb
         from chromadb.config import Settings
 
@@ -253,7 +265,10 @@ class VectorIndex:
                     f"The index {self._path} does not fit the embedder {self._embedder.name!r}: {error}.",
                     hint="Use the embedder it was made with, or make the index anew: structrag doctor --repair",
                 ) from error
-            hint = "Make it anew from the corpus: structrag doctor --repair"
-            if shutil.disk_usage(self._path.parent).free < _SPARE_BYTES:
-                hint = "The disk is full. Free some space; the index is completed when it is next used."
-            raise StoreError(f"The index {self._path} cannot be used: {error}.", hint=hint) from error
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: BaseException) -> StoreError:
+        hint = "Make it anew from the corpus: structrag doctor --repair"
+        if shutil.disk_usage(self._path.parent).free < _SPARE_BYTES:
+            hint = "The disk is full. Free some space; the index is completed when it is next used."
+        return StoreError(f"The index {self._path} cannot be used: {error}.", hint=hint)
