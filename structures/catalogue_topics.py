@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ _FEWEST_TOPICS = 3
 _MOST_TOPICS = 8
 _SHOWN_BLOCKS = 2
 _NAME_TOKENS = 16
+_SPEAKER = re.compile(r"^\s*(?:\[\d+\]\s*)?[A-Z][\w .'-]{0,30}:\s+")
+_MARK = re.compile(r"\{[^{}]{0,40}\}|\[[^\[\]]{0,40}\]")
 _NAMED_FROM = 0.3
 """Share of a name's words that must stand in the topic's text; else the name is made up."""
 
@@ -56,7 +59,7 @@ def _blocks(members: Sequence[Member]) -> Iterator[list[Member]]:
     block: list[Member] = []
     for member in members:
         block.append(member)
-        if sum(len(each.text) for each in block) >= _BLOCK_CHARACTERS:
+        if sum(len(_said(each)) for each in block) >= _BLOCK_CHARACTERS:
             yield block
             block = []
     if block:
@@ -64,7 +67,12 @@ def _blocks(members: Sequence[Member]) -> Iterator[list[Member]]:
 
 
 def _text(block: Sequence[Member]) -> str:
-    return " ".join(member.text for member in block)[: 2 * _BLOCK_CHARACTERS]
+    return " ".join(_said(member) for member in block)[: 2 * _BLOCK_CHARACTERS]
+
+
+def _said(member: Member) -> str:
+    """What a line of a transcript says, without its number, who says it, and marks such as ``{laughs}``."""
+    return " ".join(_MARK.sub(" ", _SPEAKER.sub("", member.text)).split())
 
 
 def _merged(rows: np.ndarray, wanted: int) -> list[tuple[int, int]]:
@@ -92,6 +100,6 @@ def _name(texts: Sequence[str], session: Session) -> str:
 
 def _topic(document: Topic, name: str, members: tuple[Member, ...], session: Session) -> Topic:
     """A topic cites the member that is nearest to its name; without a name that can be used, it has that member's."""
-    rows = session.embedder.embed([name or _text(members), *(member.text for member in members)])
+    rows = session.embedder.embed([name or _text(members), *(_said(member) for member in members)])
     nearest = members[int((rows[1:] @ rows[0]).argmax())]
-    return Topic(name or nearest.text, document.document_id, nearest.evidence, members)
+    return Topic(name or _said(nearest), document.document_id, nearest.evidence, members)

@@ -13,7 +13,7 @@ from kill_operations import QUESTION, BucketEmbedder, Place, prepare, write_rout
 from numpy.typing import NDArray
 from typer.testing import CliRunner, Result
 
-from structrag.cli import build
+from structrag.cli.app import build
 from structrag.config import load_settings
 from structrag.corpus.database import Database
 from structrag.corpus.sole_writer import SoleWriter

@@ -12,7 +12,7 @@ import pytest
 from hashing_embedder import HashingEmbedder
 from typer.testing import CliRunner, Result
 
-from structrag.cli import build
+from structrag.cli.app import build
 from structrag.errors import ConfigError, ModelError
 from structrag.evaluation.data import KnownQuestion, in_drawn_order
 from structrag.evaluation.lines import LINES, KeptLines, Line, read_lines

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from structrag.cli import build
+from structrag.cli.app import build
 from structrag.evaluation.data import read_documents, read_questions, require_scopes
 
 Files = dict[str, Any]

@@ -134,7 +134,7 @@ class TestAsking:
         assert "asked as it is" in notes(answer)[0]
 
     def test_a_model_that_fails_is_an_error(self, corpus: MakeRag) -> None:
-        rag, _ = corpus({INSTRUCTIONS: ValueError("no such model")})
+        rag, _ = corpus({INSTRUCTIONS: ModelError("no such model")})
         first = rag.ask(FIRST)
         with pytest.raises(ModelError, match="no such model"):
             rag.ask("And it?", after=[first])

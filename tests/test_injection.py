@@ -113,7 +113,7 @@ def each_kind_once() -> Iterator[Any]:
         yield pytest.param(attack, id=attack["id"], marks=marks)
 
 
-@pytest.mark.parametrize("attack", each_kind_once())
+@pytest.mark.parametrize("attack", list(each_kind_once()))
 def test_a_model_that_obeys_cannot_do_what_code_prevents(attack: Mapping[str, Any], ask: Ask) -> None:
     answer, rag, model, folder = ask(attack)
     texts = {document.id: document.text for document in rag.documents()}
@@ -148,7 +148,7 @@ def test_a_model_that_obeys_cannot_do_what_code_prevents(attack: Mapping[str, An
 def test_the_router_sees_a_title_and_shapes_and_nothing_else(attack: Mapping[str, Any], tmp_path: Path) -> None:
     document = load_bytes(BENCH["file_of"](attack), tmp_path / attack["name"], "a")
     prompt = render(RoutingRequest(attack["question"], (profile(document),)))
-    beside = prompt.replace(attack["question"], "").replace("[CLS]", "").replace("[SEP]", "")
+    beside = prompt.removeprefix(f"[CLS]{attack['question']}[SEP]").removesuffix("[SEP]")
     assert beside == described(profile(document))
     title = re.escape(" ".join(document.title.split())[:36])
     assert re.fullmatch(rf"{title} \((?:prose|(?:rows|headings|steps)(?:, (?:headings|steps))*)\)", beside)

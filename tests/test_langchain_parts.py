@@ -15,7 +15,7 @@ from langchain_core.tools import StructuredTool
 from typer.testing import CliRunner, Result
 
 from structrag import StructRAG
-from structrag.cli import build
+from structrag.cli.app import build
 from structrag.errors import ConfigError, StoreError
 from structrag.router import FixedRouter
 from structrag.testing import scripted

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from structrag.cli import build
+from structrag.cli.app import build
 from structrag.corpus.sole_writer import SoleWriter
 from structrag.errors import CorpusInUseError, StoreError
 

@@ -162,7 +162,7 @@ def fields(data: Any) -> Iterator[dict[str, Any]]:
                 yield from fields(item)
 
 
-LATER = frozenset({"query", "left_out", "edits"})
+LATER = frozenset({"query", "left_out", "edits", "further"})
 """What answers of earlier versions lack."""
 
 

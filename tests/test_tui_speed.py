@@ -116,9 +116,9 @@ async def test_a_key_is_heard_at_once_while_the_model_takes_its_time(monkeypatch
         await start_asking(pilot, "q")
         await pilot.press("slash", "a")
         with loop_steps(monkeypatch) as steps:
-            await pilot.press(*"while it thinks, I type")
+            await pilot.press(*"bcde")
         field = pilot.app.screen.query_one("#question", Input)
-        assert field.value == "awhile it thinks, I type"
+        assert field.value == "abcde"
         assert max(steps) < NOT_FELT
         gate.set()
         await settle(pilot)

@@ -175,9 +175,13 @@ def _parse(data: bytes, path: Path) -> ParsedText:
         return source_format.read(data, path.name)
     except StructRAGError:
         raise
+    except MemoryError as error:
+        raise DocumentError(
+            f"{path.name} takes too much memory to read.", hint="Divide it into smaller documents."
+        ) from error
     except Exception as error:
         raise DocumentError(
-            f"{path.name} cannot be read as {path.suffix.lower()[1:]}: {error or type(error).__name__}",
+            f"{path.name} cannot be read as {path.suffix.lower()[1:]}: {str(error) or type(error).__name__}",
             hint="It may be damaged; try to open it and save it anew.",
         ) from error
 

@@ -31,8 +31,6 @@ def _reply(data: bytes, path: Path, document_id: str) -> dict[str, Any]:
         document = asdict(load_bytes(data, path, document_id))
     except (DocumentError, MissingExtraError) as error:
         return {"error": error.message, "hint": error.hint}
-    except MemoryError:
-        return {"error": f"{path.name} takes too much memory to read.", "hint": "Divide it into smaller documents."}
     document["locators"] = [(each["start"], each["end"], each["label"]) for each in document["locators"]]
     return {"document": document}
 
