@@ -15,7 +15,7 @@ from kill_operations import DOCUMENTS, QUESTION, Place, prepare, text
 from killing import problems
 from typer.testing import CliRunner
 
-from structrag.cli import build
+from structrag.cli.app import build
 from structrag.errors import ConfigError, RoutingError, StoreError
 
 NOBODY = 65534
