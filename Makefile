@@ -7,7 +7,7 @@ CHECK := .check
 # Each process takes up to 4 GB; tests that use the chat model stay together in one (see tests/conftest.py).
 PARALLEL := --numprocesses auto --maxprocesses 2 --dist loadgroup
 
-.PHONY: demo test test-slow check fix types contracts bench soak snapshots screenshots clean
+.PHONY: demo test test-slow test-model check fix types contracts bench soak snapshots screenshots clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "StructRAG needs Python 3.11 or newer; try: make PYTHON=python3.12")'
@@ -19,11 +19,14 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)  ## One question per structure over the shipped corpora, offline, with the embedded models
 	$(BIN)/structrag demo
 
-test: $(STAMP)  ## All tests but the slow ones; some use the real embedded model
+test: $(STAMP)  ## All tests but the slow ones; one question per structure goes through the real embedded model
 	$(BIN)/python -m pytest -m "not slow" $(PARALLEL)
 
-test-slow: $(STAMP)
+test-slow: $(STAMP)  ## Long: the slow tests
 	$(BIN)/python -m pytest -m slow
+
+test-model: $(STAMP)  ## Some minutes: all that the real embedded model answers
+	$(BIN)/python -m pytest -m model
 
 check: $(STAMP) types contracts  ## Everything CI checks, tests aside
 	$(BIN)/ruff format --check .

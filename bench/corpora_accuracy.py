@@ -17,14 +17,15 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from plain_rag import PlainRAG
 from report import render_report
-from scoring import is_right
 
 from structrag import StructRAG
 from structrag.corpora import ShippedCorpus, shipped
+from structrag.evaluation.plain import PLAIN_SETTINGS, answer_plainly
+from structrag.evaluation.scoring import is_right
 from structrag.router import FixedRouter
 from structrag.types import StructureType
+from structrag.usage import UsageMeter
 
 _SEED = 2026
 DEVELOPMENT = "development.jsonl"
@@ -70,7 +71,7 @@ class _Answerers:
         self._rag = StructRAG.open(self._folder)
         self._rag.add([corpus.folder])
         self._fixed: dict[str, StructRAG] = {}
-        self._plain: PlainRAG | None = None
+        self._plain: StructRAG | None = None
         self._documents = corpus.folder
 
     def __enter__(self) -> _Answerers:
@@ -86,9 +87,13 @@ class _Answerers:
         started = time.monotonic()
         if mode == "plain":
             if self._plain is None:
-                self._plain = PlainRAG(self._folder.with_name(f"{self._folder.name}-plain"), self._documents)
-            values, usage = self._plain.answer(question["question"], scope=question["scope"])
-            return {"values": values, "usage": usage, "seconds": round(time.monotonic() - started, 2)}
+                folder = self._folder.with_name(f"{self._folder.name}-plain")
+                self._plain = StructRAG.open(folder, settings=PLAIN_SETTINGS)
+                self._plain.add([self._documents])
+            meter = UsageMeter()
+            values = answer_plainly(self._plain, question["question"], meter, scope=question["scope"])
+            seconds = round(time.monotonic() - started, 2)
+            return {"values": values, "usage": meter.snapshot().to_dict(), "seconds": seconds}
         rag = self._rag if mode == "router" else self._fixed_to("chunk" if mode == "chunk" else question["structure"])
         answer = rag.ask(question["question"], scope=question["scope"])
         return {

@@ -9,6 +9,8 @@ import argparse
 import asyncio
 from pathlib import Path
 
+from textual.pilot import Pilot
+
 from structrag import StructRAG
 from structrag.corpora import shipped
 from structrag.tui.app import StructRAGApp
@@ -16,19 +18,39 @@ from structrag.tui.app import StructRAGApp
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
 CORPUS = "companies"
 QUESTION = "How much money, in thousand euros, do the loans given by Sundmark that mature in 2026 add up to?"
-SIZE = (120, 36)
+SIZE = (120, 32)
+
+
+async def press(pilot: Pilot[None], *keys: str) -> None:
+    """Press keys, and wait until nothing is under way and no message covers the screen."""
+    await pilot.press(*keys)
+    await pilot.pause()
+    while list(pilot.app.workers):
+        await asyncio.sleep(0.1)
+    pilot.app.clear_notifications()
+    await pilot.pause()
+
+
+def keep(pilot: Pilot[None], name: str) -> None:
+    """Keep what the terminal shows."""
+    (IMAGES / f"{name}.svg").write_text(pilot.app.export_screenshot(title="structrag"), encoding="utf-8")
 
 
 async def take(folder: Path) -> None:
-    """Ask in the UI, wait for the answer, and keep the screen."""
+    """Ask in the UI and keep its screens."""
     app = StructRAGApp(folder, StructRAG.open)
     async with app.run_test(size=SIZE) as pilot:
-        await app.workers.wait_for_complete()
-        await pilot.pause()
-        await pilot.press(*QUESTION, "enter")
-        await app.workers.wait_for_complete()
-        await pilot.pause()
-        (IMAGES / "ask.svg").write_text(app.export_screenshot(title="structrag"), encoding="utf-8")
+        await press(pilot)
+        await press(pilot, *QUESTION, "enter")
+        keep(pilot, "ask")
+        await press(pilot, "s")
+        keep(pilot, "structure")
+        await press(pilot, "n", "enter")
+        keep(pilot, "source")
+        await press(pilot, "escape", "f2")
+        keep(pilot, "corpus")
+        await press(pilot, "f3", "3")
+        keep(pilot, "router")
     app.close_corpus()
 
 

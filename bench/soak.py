@@ -52,8 +52,8 @@ def run(chosen: Sequence[Promise], lines: Path, *, short: bool) -> list[dict[str
         print(f"{promise.name} …", flush=True)
         record = {"promise": promise.name, "version": version, "short": short, **tried(promise, short=short)}
         with lines.open("a", encoding="utf-8") as file:
-            # Begins with the end of a line: the last one may be torn.
-            file.write("\n" + json.dumps(record, ensure_ascii=False))
+            # Begins with the end of a line too: the last one may be torn.
+            file.write(f"\n{json.dumps(record, ensure_ascii=False)}\n")
         kept[promise.name] = record
     return [kept[promise.name] for promise in chosen]
 

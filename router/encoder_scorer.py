@@ -118,8 +118,10 @@ def derived_graph(folder: Path, settings: PolicySettings, shape: EncoderShape, c
 def _require_shape(base: Path, folder: Path, shape: EncoderShape) -> None:
     try:
         config = json.loads((base / "config.json").read_text(encoding="utf-8"))
-        sizes = tuple(int(config[name]) for name in ("num_hidden_layers", "num_attention_heads", "hidden_size"))
-        found = EncoderShape(*sizes, epsilon=float(config["layer_norm_eps"]))
+        layers, heads, width = (
+            int(config[name]) for name in ("num_hidden_layers", "num_attention_heads", "hidden_size")
+        )
+        found = EncoderShape(layers, heads, width, epsilon=float(config["layer_norm_eps"]))
         (base / _BASE_WEIGHTS).stat()
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise RoutingError(

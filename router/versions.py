@@ -5,19 +5,25 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
+from structrag.corpus.aside import set_aside
 from structrag.errors import RoutingError
 from structrag.router.artefact import PolicySettings, read_settings, read_weights
 
 SHIPPED = "shipped"
 _ACTIVE = "active"
 _LOG = "promotions.jsonl"
+_SECONDS_TO_WAIT = 10.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -89,10 +95,11 @@ class VersionStore:
             RoutingError: There is no such version, or it is damaged.
         """
         self._require(name)
-        way = self._way()
-        self._log({"from": way[-1], "to": name, **record})
-        if name != way[-1]:
-            self._keep([*way, name])
+        with self._alone():
+            way = self._way()
+            self._log({"from": way[-1], "to": name, **record})
+            if name != way[-1]:
+                self._keep([*way, name])
 
     def rollback(self) -> str:
         """Go back to the version that was in use before, and return its name.
@@ -100,13 +107,16 @@ class VersionStore:
         Raises:
             RoutingError: There is none before, or it is gone.
         """
-        way = self._way()
-        if len(way) < 2:
-            raise RoutingError(f"No router was in use before {way[-1]!r}.", hint="`structrag router list` shows all.")
-        self._require(way[-2])
-        self._log({"from": way[-1], "to": way[-2], "rollback": True})
-        self._keep(way[:-1])
-        return way[-2]
+        with self._alone():
+            way = self._way()
+            if len(way) < 2:
+                raise RoutingError(
+                    f"No router was in use before {way[-1]!r}.", hint="`structrag router list` shows all."
+                )
+            self._require(way[-2])
+            self._log({"from": way[-1], "to": way[-2], "rollback": True})
+            self._keep(way[:-1])
+            return way[-2]
 
     def promotions(self) -> list[dict[str, Any]]:
         """Return the promotions so far, oldest first; a line that a crash cut short is left out."""
@@ -122,6 +132,82 @@ class VersionStore:
                 continue
         return entries
 
+    def problem(self) -> str:
+        """Return why the version in use cannot be used; empty if it can."""
+        try:
+            self._require(self.active())
+        except RoutingError as error:
+            return error.message
+        return ""
+
+    def leftovers(self) -> list[Path]:
+        """Return what writing that was killed left half done; empty while something is being trained."""
+        if not self.home.is_dir() or any(map(_is_locked, self.home.glob(".training-*.lock"))):
+            return []
+        return sorted(self.home.glob(".*.part"))
+
+    def repair(self) -> str:
+        """Go back to the last version that can be used, remove what is half written, and return what was done.
+
+        Raises:
+            RoutingError: The folder cannot be written.
+        """
+        done = []
+        try:
+            with self._alone():
+                for leftover in self.leftovers():
+                    shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+                    done.append(f"removed {leftover.name}")
+                if self.problem():
+                    done.append(self._go_back())
+        except OSError as error:
+            raise RoutingError(
+                f"{self.home} cannot be repaired: {error.strerror}.", hint="Make it writable."
+            ) from error
+        return "; ".join(done)
+
+    def _go_back(self) -> str:
+        try:
+            way = self._way()
+        except RoutingError:
+            way = [SHIPPED]
+            aside = set_aside(self.home / _ACTIVE)
+            told = f"moved {_ACTIVE} to {aside.name}; "
+        else:
+            told = ""
+        before = way[-1]
+        while len(way) > 1 and self._is_broken(way[-1]):
+            way.pop()
+        if self._is_broken(way[-1]):
+            way = [SHIPPED]
+        self._log({"from": before, "to": way[-1], "repair": True})
+        self._keep(way)
+        return f"{told}put {way[-1]} in use"
+
+    def _is_broken(self, name: str) -> bool:
+        try:
+            self._require(name)
+        except RoutingError:
+            return True
+        return False
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Change what is in use while no other process does."""
+        try:
+            self.home.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.home / f".{_ACTIVE}.lock", timeout=_SECONDS_TO_WAIT):
+                yield
+        except Timeout as error:
+            raise RoutingError(
+                f"Another process is changing which router in {self.home} is in use.", hint="Try again."
+            ) from error
+        except OSError as error:
+            raise RoutingError(
+                f"Which router is in use cannot be written to {self.home}: {error.strerror}.",
+                hint="Make the folder writable for this user, and see that the disk is not full.",
+            ) from error
+
     def _require(self, name: str) -> None:
         folder = self.folder(name)
         read_weights(folder, read_settings(folder))
@@ -135,13 +221,16 @@ class VersionStore:
             return [SHIPPED]
         except (OSError, UnicodeDecodeError) as error:
             raise RoutingError(
-                f"{path} cannot be read: {error}.", hint="Remove it to use the router that comes with the package."
+                f"{path} cannot be read: {error}.", hint="Move it aside: structrag doctor --repair"
             ) from error
 
     def _keep(self, way: Sequence[str]) -> None:
         """Say which version is in use and how it came to be, in one file that is replaced as a whole."""
         part = self.home / f".{_ACTIVE}.{os.getpid()}.part"
-        part.write_text("".join(f"{name}\n" for name in way), encoding="utf-8")
+        with part.open("w", encoding="utf-8") as file:
+            file.write("".join(f"{name}\n" for name in way))
+            file.flush()
+            os.fsync(file.fileno())
         part.replace(self.home / _ACTIVE)
 
     def _log(self, entry: Mapping[str, Any]) -> None:
@@ -157,6 +246,14 @@ class VersionStore:
             log.write(f"{line}\n".encode())
             log.flush()
             os.fsync(log.fileno())
+
+
+def _is_locked(lock: Path) -> bool:
+    try:
+        with FileLock(lock, timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 def shipped_folder() -> Path:

@@ -77,6 +77,8 @@ class RetrievalSettings(_Section):
     """Chunks that the chunk structure holds."""
     documents: int = Field(default=16, ge=1, le=500)
     """Documents that a table, graph, algorithm or catalogue is built from."""
+    listed_documents: int = Field(default=100, ge=1, le=10_000)
+    """Documents over which a catalogue lists, counts and groups where that costs no model call."""
 
     @model_validator(mode="after")
     def _overlap_is_part_of_a_chunk(self) -> RetrievalSettings:

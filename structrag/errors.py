@@ -6,6 +6,7 @@
     ├── DocumentError               a document cannot be read                      exit 2
     │   └── UnsupportedDocumentError
     ├── StoreError                  the corpus folder cannot be used               exit 2
+    │   ├── CorpusInUseError        another process is writing to it
     │   └── IndexMismatchError      the index was made by another embedder
     ├── TrainingDataError           a preference file is wrong                     exit 2
     ├── ModelError                  a chat model or its weights failed             exit 3
@@ -78,6 +79,10 @@ class StoreError(StructRAGError):
     """The corpus folder cannot be read or written."""
 
     exit_code = 2
+
+
+class CorpusInUseError(StoreError):
+    """Another process is writing to the corpus; the message says which, doing what and since when."""
 
 
 class IndexMismatchError(StoreError):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from structrag.events import Event, ModelCalled, StepTaken, ignore_event
-from structrag.types import TraceStep
+from structrag.types import Passage, Structure, TraceStep
 from structrag.usage import ModelCall, UsageMeter
 
 if TYPE_CHECKING:
@@ -30,6 +30,18 @@ class BuiltCache(Protocol):
         ...
 
 
+class Library(Protocol):
+    """What a reasoner may fetch while it works: more of the documents that the question is asked over."""
+
+    def passages(self, query: str, k: int) -> Sequence[Passage]:
+        """Return the ``k`` passages nearest to a query, best first."""
+        ...
+
+    def grown(self, document_ids: Collection[str]) -> Structure | None:
+        """Return the structure built from these documents as well, ``None`` if they were all in it."""
+        ...
+
+
 @dataclass
 class Session:
     """One question's access to models, cache and events, and the trace of what was done.
@@ -39,6 +51,7 @@ class Session:
         listener: Told every event.
         trace: What has been done so far, in order.
         calls: Every call of the chat model so far, those answered from the cache included.
+        library: Where more can be fetched; ``None`` where the structure is all there is.
     """
 
     chat: ChatModel
@@ -48,6 +61,7 @@ class Session:
     listener: Callable[[Event], None] = ignore_event
     trace: list[TraceStep] = field(default_factory=list)
     calls: list[ModelCall] = field(default_factory=list)
+    library: Library | None = None
 
     def __post_init__(self) -> None:
         self.meter.listener = self._hear

@@ -44,6 +44,10 @@ class Span:
     start: int
     end: int
 
+    def overlaps(self, other: Span) -> bool:
+        """Return whether the two share a character."""
+        return self.document_id == other.document_id and self.start < other.end and other.start < self.end
+
 
 @dataclass(frozen=True, slots=True)
 class EditMark:

@@ -52,7 +52,7 @@ _JUMP = re.compile(
     re.IGNORECASE,
 )
 _ONLY_A_NUMBER = re.compile(rf"(?:(?:step|question|point)\s+)?{_BARE}", re.IGNORECASE)
-_TERMINAL_LABEL = re.compile(r"\(final\b", re.IGNORECASE)
+_TERMINAL_LABEL = re.compile(r"\(final\b[^)\n]{0,20}\)\s*[:.–-]?\s*", re.IGNORECASE)
 _DECISION_SHARE = 0.4
 
 
@@ -151,9 +151,10 @@ def _procedure(document: SourceDocument, group: Sequence[MarkupStep], layout: _L
     steps = []
     for mark, branches in zip(group, deciding, strict=True):
         label = document.text[mark.start : mark.start + 40]
-        ends = not branches and (is_decision_tree or bool(_TERMINAL_LABEL.search(label)))
+        is_final = bool(_TERMINAL_LABEL.search(label))
+        ends = is_final or (is_decision_tree and not branches)
         # A way out with neither target nor condition: here the procedure ends.
-        ways = (Branch("", None, " ".join(mark.text.split())),) if ends else branches
+        ways = (Branch("", None, _without_label(mark.text)),) if ends else branches
         steps.append(Step(mark.number, mark.text, _evidence(document, mark.start, mark.end), ways))
     return Procedure(
         document_id=document.id,
@@ -161,6 +162,12 @@ def _procedure(document: SourceDocument, group: Sequence[MarkupStep], layout: _L
         steps=tuple(steps),
         prerequisites=tuple(_prerequisites(document, layout, previous_end, group[0].start)),
     )
+
+
+def _without_label(text: str) -> str:
+    """What a step at which the procedure ends says to do, without the words that mark it as the end."""
+    label = _TERMINAL_LABEL.match(text)
+    return " ".join(text[label.end() if label else 0 :].split())
 
 
 def _title(document: SourceDocument, headings: Sequence[MarkupHeading], start: int) -> str:

@@ -16,7 +16,9 @@ class BuildRequest:
     Attributes:
         documents: The documents that retrieval or the caller's scope chose, best first.
         passages: The passages that retrieval found, best first.
-        left_out: How many documents of the scope are not among them, as they are further from the question.
+        left_out: How many documents of the scope are not among ``documents``, as they are further from the question.
+        further: Some of those, for structures that cost no model call to build and count over the whole scope.
+        scope: Ids of the documents that the question is asked over; ``None`` for all.
         question: For builders whose structure depends on it (the columns of a table, say).
     """
 
@@ -24,6 +26,8 @@ class BuildRequest:
     documents: tuple[SourceDocument, ...]
     passages: tuple[Passage, ...]
     left_out: int = 0
+    further: tuple[SourceDocument, ...] = ()
+    scope: tuple[str, ...] | None = None
 
 
 @runtime_checkable

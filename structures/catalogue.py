@@ -51,12 +51,24 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """One tree per document. A document that shows no text to place is listed as unplaced."""
+    """One tree per document, those nearest to the question first.
+
+    Attributes:
+        documents: The trees.
+        unplaced: Ids of the documents that show no text to place.
+        left_out: How many documents of the scope are not in it, as they are further from the question.
+        further: How many of the documents, the last ones, are not among the nearest: what costs is not done on them.
+    """
 
     documents: tuple[Topic, ...]
     unplaced: tuple[str, ...] = ()
     left_out: int = 0
-    """How many documents of the scope are not in it, as they are further from the question."""
+    further: int = 0
+
+    @property
+    def near(self) -> tuple[Topic, ...]:
+        """The documents that retrieval found nearest to the question, in its order."""
+        return self.documents[: len(self.documents) - self.further]
 
     @property
     def type(self) -> StructureType:
@@ -82,6 +94,7 @@ class Catalogue:
             "type": str(self.type),
             "unplaced": list(self.unplaced),
             "left_out": self.left_out,
+            "further": self.further,
             "documents": [_topic_dict(document) for document in self.documents],
         }
 
@@ -93,9 +106,10 @@ class Catalogue:
             StoreError: The data is damaged or of another version.
         """
         record = Record(data)
-        left_out = record.whole("left_out") if "left_out" in data else 0  # absent in answers of before
+        # Absent in answers of before.
+        left_out, further = (record.whole(key) if key in data else 0 for key in ("left_out", "further"))
         topics = tuple(_read_topic(item) for item in record.records("documents"))
-        return cls(topics, record.texts("unplaced"), left_out)
+        return cls(topics, record.texts("unplaced"), left_out, further)
 
 
 class CatalogueBuilder:
@@ -104,19 +118,22 @@ class CatalogueBuilder:
     type = StructureType.CATALOGUE
 
     def build(self, request: BuildRequest, session: Session) -> Catalogue:
-        """Return the catalogue of the documents, in retrieval's order.
+        """Return the catalogue of the documents, in retrieval's order, and of further ones of the scope after them.
 
         Raises:
             BuildError: No document has any text to place.
         """
         from structrag.structures.catalogue_parse import parse_topics
 
-        trees = {document.id: parse_topics(document) for document in request.documents}
+        near = {document.id: parse_topics(document) for document in request.documents}
+        further = {document.id: parse_topics(document) for document in request.further}
+        trees = near | further
         placed = tuple(tree for tree in trees.values() if tree is not None)
         if not placed:
             raise BuildError("None of the documents holds anything to list.")
         unplaced = tuple(document_id for document_id, tree in trees.items() if tree is None)
-        return Catalogue(placed, unplaced, request.left_out)
+        left_out = request.left_out - len(further)
+        return Catalogue(placed, unplaced, left_out, sum(tree is not None for tree in further.values()))
 
 
 def _outline(topic: Topic, depth: int) -> Iterator[str]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from structrag.models.embedding import SentenceTransformerEmbedder
+from structrag.router import RoutingRequest
 from structrag.router.artefact import EncoderShape, PolicySettings, write_artefact
 from structrag.types import StructureType
 
@@ -24,10 +25,14 @@ from structrag.types import StructureType
 for _name in [name for name in os.environ if name.startswith("STRUCTRAG_") and name != "STRUCTRAG_MODELS__CACHE"]:
     del os.environ[_name]
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Of several processes on as many cores, each is faster with one thread for torch than with threads that wait for each other.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["ANONYMIZED_TELEMETRY"] = "False"
 
 # An example's first call may import a heavy package, and the machine may be busy: time says nothing here.
-hypothesis.settings.register_profile("structrag", deadline=None)
+hypothesis.settings.register_profile("structrag", deadline=None, max_examples=50)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=1000)
 hypothesis.settings.load_profile("structrag")
 
 HttpReply = tuple[int, bytes, Mapping[str, str]]
@@ -38,11 +43,13 @@ WriteRouter = Callable[..., Path]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests that use the chat model in one process where several share the work, and begin with them."""
+    """Keep the tests that use the chat model in one process, and those that train in one; begin with the longest."""
+    order = ["model", "training"]
     for item in items:
-        if item.get_closest_marker("model"):
-            item.add_marker(pytest.mark.xdist_group("model"))
-    items.sort(key=lambda item: item.get_closest_marker("model") is None)
+        for name in order:
+            if item.get_closest_marker(name):
+                item.add_marker(pytest.mark.xdist_group(name))
+    items.sort(key=lambda item: [item.get_closest_marker(name) is None for name in order])
 
 
 class _QuietServer(ThreadingHTTPServer):
@@ -73,8 +80,12 @@ def make_folder(tmp_path: Path) -> MakeFolder:
 
 @pytest.fixture(scope="session")
 def router_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the graphs of routers are kept: deriving one takes seconds, and equal weights share it."""
-    return tmp_path_factory.mktemp("router-cache")
+    """Where the graphs of routers are kept: deriving one takes seconds, and equal weights share it.
+
+    So do the processes of one run: a graph appears there whole or not at all.
+    """
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "router-cache"
 
 
 @pytest.fixture(scope="session")
@@ -102,6 +113,22 @@ def write_router() -> WriteRouter:
         return folder
 
     return write
+
+
+@pytest.fixture
+def score_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a router score equal requests once: where a test needs hundreds of questions, they may be all alike."""
+    from structrag.router.encoder_scorer import EncoderScorer
+
+    score = EncoderScorer.__call__
+    known: dict[tuple[EncoderScorer, RoutingRequest], NDArray[np.float32]] = {}
+
+    def once(scorer: EncoderScorer, request: RoutingRequest) -> NDArray[np.float32]:
+        if (scorer, request) not in known:
+            known[scorer, request] = score(scorer, request)
+        return known[scorer, request]
+
+    monkeypatch.setattr(EncoderScorer, "__call__", once)
 
 
 def _untrained(structure: StructureType) -> dict[str, NDArray[Any]]:

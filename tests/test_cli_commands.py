@@ -2,20 +2,19 @@
 
 import io
 import json
-import zlib
-from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Callable, Mapping
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
+from hashing_embedder import HashingEmbedder
 from typer.testing import CliRunner, Result
 
-from structrag.cli import build
-from structrag.cli.app import start_ui
+from structrag.cli.app import build
 from structrag.cli.demo import QUESTIONS
+from structrag.cli.start import start_ui
 from structrag.corpora import shipped
 from structrag.errors import ConfigError, ModelError, ModelOutputError, RoutingError, StructRAGError
 from structrag.models.weights import Progress
@@ -30,19 +29,6 @@ QUESTION = "How loud is the pump?"
 FOUND: dict[str, Any] = {"item": 1, "answer": "61 dB(A)"}
 NOT_FOUND: dict[str, Any] = {"item": 0, "answer": ""}
 CONFIRMED: dict[str, Any] = {"You check an answer": {"yes": 0.95, "no": 0.05}}
-
-
-class HashingEmbedder:
-    """Bags of words, so that no test waits for a real model."""
-
-    name = "hashing"
-
-    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        rows = np.full((len(texts), 64), 1e-3, dtype=np.float32)
-        for row, text in zip(rows, texts, strict=True):
-            for word in text.lower().split():
-                row[zlib.crc32(word.encode()) % 64] += 1
-        return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
 
 
 class StubRouter:
@@ -459,7 +445,8 @@ opened: list[Path] = []
 
 def test_the_ui_is_started_through_its_entry_point(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     point = EntryPoint(name="terminal", value=f"{__name__}:opened.append", group="structrag.ui")
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda *, group: {"structrag.ui": [point]}[group])
+    installed = {"structrag": SimpleNamespace(entry_points=EntryPoints([point]))}
+    monkeypatch.setattr("importlib.metadata.distribution", installed.__getitem__)
     be_on_a_terminal(monkeypatch)
     opened.clear()
     start_ui(tmp_path)
@@ -467,7 +454,7 @@ def test_the_ui_is_started_through_its_entry_point(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_missing_ui_is_an_error_that_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda *, group: [])
+    monkeypatch.setattr("importlib.metadata.distribution", lambda name: SimpleNamespace(entry_points=EntryPoints()))
     be_on_a_terminal(monkeypatch)
     with pytest.raises(ConfigError, match="No user interface is installed"):
         start_ui(tmp_path)

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from structrag.cli import build, checks
+from structrag.cli import checks, corpus_checks
+from structrag.cli.app import build
 from structrag.cli.checks import Check, Verdict, run_checks
 from structrag.cli.narration import Activity
 from structrag.config import ModelSettings
@@ -204,19 +205,19 @@ def test_documents_and_index_that_agree_pass_and_others_are_noticed_and_repaired
     corpus_with_a_document(folder, tmp_path / "pump.md")
     models = ModelSettings()
     healthy = Verdict("ok", "1 documents in 1 chunks, all of them in the index")
-    assert checks.check_documents(models, folder) == healthy
+    assert corpus_checks.check_documents(models, folder) == healthy
     with VectorIndex(folder / "chroma", load_embedder("embedded")) as index:
         index.add([99], ["gone.md"], ["What was removed."])
         index.remove("pump.md")
-    found = checks.check_documents(models, folder)
+    found = corpus_checks.check_documents(models, folder)
     assert (found.status, found.message) == ("warn", "1 chunks are not in the index, 1 are there in excess")
     assert CliRunner().invoke(build(), ["add", str(tmp_path / "pump.md"), "--corpus", str(folder)]).exit_code == 0
-    assert checks.check_documents(models, folder) == healthy
+    assert corpus_checks.check_documents(models, folder) == healthy
 
 
 def test_an_index_that_is_gone_is_noticed_and_not_made_anew(tmp_path: Path) -> None:
     folder = tmp_path / "corpus"
     corpus_with_a_document(folder, tmp_path / "pump.md")
     shutil.rmtree(folder / "chroma")
-    assert checks.check_documents(ModelSettings(), folder).message.startswith("1 chunks are not in the index")
+    assert corpus_checks.check_documents(ModelSettings(), folder).message.startswith("1 chunks are not in the index")
     assert not (folder / "chroma").exists()

@@ -15,7 +15,8 @@ import pytest
 from numpy.typing import NDArray
 from typer.testing import CliRunner, Result
 
-from structrag.cli import build, exporting
+from structrag.cli import exporting
+from structrag.cli.app import build
 from structrag.corpus.store import DATABASE_NAME, CorpusStore
 from structrag.models.weights import Progress
 from structrag.pipeline import StructRAG

@@ -8,15 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from typer.testing import CliRunner, Result
 
-from structrag.cli import build
-from structrag.cli.training_progress import TrainingProgress
+from structrag.cli.app import build
 from structrag.models.weights import Progress
 from structrag.pipeline import StructRAG
 from structrag.router import FixedRouter, RoutingRequest, questions, versions
@@ -26,9 +25,6 @@ from structrag.router.versions import VersionStore
 from structrag.testing import scripted
 from structrag.types import Answer, Route, StructureType
 from structrag.usage import Usage
-
-if TYPE_CHECKING:
-    from structrag.router.training_settings import TrainingStep
 
 TABLE, GRAPH, CHUNK = StructureType.TABLE, StructureType.GRAPH, StructureType.CHUNK
 WriteRouter = Callable[..., Path]
@@ -100,7 +96,7 @@ def held_out(*structures: StructureType) -> tuple[LabelledQuestion, ...]:
 
 
 @pytest.fixture
-def mostly_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
+def mostly_graphs(score_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Short questions in the place of the shipped ones: 60 % of those held out need a graph, the others passages."""
     shipped = ShippedQuestions(held_out(*[TABLE] * 3), held_out(*[GRAPH] * 180, *[CHUNK] * 120))
     monkeypatch.setattr(questions, "shipped_questions", lambda: shipped)
@@ -268,6 +264,7 @@ def test_force_is_not_recorded_where_it_was_not_needed(home: Path, write_router:
     assert VersionStore(home).promotions()[0]["forced"] is False
 
 
+@pytest.mark.usefixtures("score_once")
 def test_a_better_version_is_not_promoted_on_few_questions(
     home: Path, write_router: WriteRouter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -425,82 +422,3 @@ def test_train_learns_from_corrections_and_puts_the_new_version_in_use(
     (new,) = [version for version in store.versions() if version.is_active]
     assert new.settings is not None
     assert new.settings.training["started_from"] == "v1"
-
-
-# How far a training is
-
-
-def step(stage: str, number: int, *, steps: int = 100, margin: float | None = None, left: float = 30.0) -> TrainingStep:
-    from structrag.router.training_settings import TrainingStep
-
-    return TrainingStep(stage, number, steps, 0.5, margin, left)
-
-
-def test_without_a_terminal_there_are_a_few_lines_for_each_stage(capsys: pytest.CaptureFixture[str]) -> None:
-    with TrainingProgress(live=False) as progress:
-        for number in range(1, 101):
-            progress.listen(step("sft", number))
-        for number in range(1, 101):
-            progress.listen(step("dpo", number, margin=0.25, left=600))
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    lines = captured.err.splitlines()
-    labels = [line for line in lines if line.startswith("learning the labels: ")]
-    preferences = [line for line in lines if line.startswith("learning the preferences: ")]
-    assert len(labels) + len(preferences) == len(lines)
-    assert 2 <= len(labels) <= 5
-    assert len(preferences) == len(labels)
-    assert labels[0] == "learning the labels: step 1 of 100, loss 0.500, 30 s left"
-    assert labels[-1].startswith("learning the labels: step 100 of 100")
-    assert preferences[0] == "learning the preferences: step 1 of 100, loss 0.500, margin 0.25, 10 min left"
-
-
-def test_a_short_stage_is_told_as_it_comes(capsys: pytest.CaptureFixture[str]) -> None:
-    with TrainingProgress(live=False) as progress:
-        progress.listen(step("sft", 3, steps=3))
-    assert capsys.readouterr().err == "learning the labels: step 3 of 3, loss 0.500, 30 s left\n"
-
-
-def test_on_a_terminal_each_stage_is_one_line_that_is_drawn_again(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "120")
-    with TrainingProgress(live=True) as progress:
-        for stage in ("sft", "dpo"):
-            for number in (50, 100):
-                progress.listen(step(stage, number, margin=0.25))
-        sys.stdout.write("data\n")
-    captured = capsys.readouterr()
-    assert captured.out == "data\n"
-    drawn = captured.err[captured.err.rindex("learning the labels") :]
-    assert "loss 0.500, margin 0.25, 30 s left" in drawn
-    assert "learning the preferences" in drawn
-    assert "\x1b[" in captured.err
-
-
-def test_a_training_that_fails_leaves_the_terminal_as_it_was(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setenv("TERM", "xterm")
-    progress = TrainingProgress(live=True)
-
-    def fail() -> None:
-        with progress:
-            progress.listen(step("sft", 5))
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        fail()
-    err = capsys.readouterr().err
-    assert err.rindex("\x1b[?25h") > err.rindex("\x1b[?25l")
-
-
-def test_elsewhere_than_on_a_terminal_nothing_is_drawn(capsys: pytest.CaptureFixture[str]) -> None:
-    with TrainingProgress() as progress:
-        progress.listen(step("sft", 5))
-    err = capsys.readouterr().err
-    assert err.startswith("learning the labels: step 5 of 100")
-    assert "\x1b" not in err

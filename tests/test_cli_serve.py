@@ -9,17 +9,18 @@ import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiohttp import web
 from typer.testing import CliRunner, Result
 
-from structrag.cli import build
-from structrag.cli.app import start_ui
+from structrag.cli.app import build
 from structrag.cli.serve import allowed_origins, command, is_loopback, is_wildcard
+from structrag.cli.start import start_ui
 
 SERVER = """
 SERVED = []
@@ -199,7 +200,8 @@ started: list[Path] = []
 
 def test_the_ui_starts_without_a_terminal_when_it_is_served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     point = EntryPoint(name="terminal", value=f"{__name__}:started.append", group="structrag.ui")
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda *, group: {"structrag.ui": [point]}[group])
+    installed = {"structrag": SimpleNamespace(entry_points=EntryPoints([point]))}
+    monkeypatch.setattr("importlib.metadata.distribution", installed.__getitem__)
     monkeypatch.setattr("sys.stdin", io.StringIO())
     monkeypatch.setenv("TEXTUAL_DRIVER", "textual.drivers.web_driver:WebDriver")
     start_ui(tmp_path)

@@ -74,13 +74,13 @@ class TestCorpus:
             assert rag.ask(MOST, scope=NAMES[10:]).values == (NAMES[-1],)
 
     def test_a_question_has_its_own_budget_too(self, tmp_path: Path, model: ScriptedChatModel) -> None:
-        with opened(tmp_path, model, budget__calls=3, corpus_budget__calls=5) as rag:
+        with opened(tmp_path, model, budget__calls=3, corpus_budget__calls=4) as rag:
             rag.add_documents(reports(NAMES))
             with pytest.raises(BudgetExceededError, match="for this question"):
                 rag.ask(MOST, scope=NAMES[:10])
             with pytest.raises(BudgetExceededError, match="for this corpus"):
                 rag.ask(MOST, scope=NAMES[10:])
-            assert len(model.prompts) == 5
+            assert len(model.prompts) == 4
 
     def test_money_stops_it(self, tmp_path: Path, model: ScriptedChatModel) -> None:
         prices = {"models__prompt_price": 2.0, "models__completion_price": 8.0}

@@ -20,7 +20,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from structrag import StructRAG
-from structrag.cli import build
+from structrag.cli.app import build
 from structrag.cli.rendering import answer_view
 from structrag.corpus.store import DATABASE_NAME, CorpusStore
 from structrag.errors import StoreError

@@ -53,6 +53,7 @@ def test_the_server_offers_no_page_for_browsers(base_url: str) -> None:
     assert "<html" not in httpx.get(base_url.removesuffix("/v1"), timeout=30).text.lower()
 
 
+@pytest.mark.slow  # tests/test_end_to_end_model.py rests on replies that follow their schema
 def test_a_reply_follows_its_schema(chat: ChatModel) -> None:
     meter = UsageMeter()
     schema = {
@@ -79,6 +80,7 @@ def test_a_reply_that_does_not_end_is_cut_off_and_said_so(chat: ChatModel) -> No
         chat.reply(prompt, UsageMeter())
 
 
+@pytest.mark.slow  # tests/test_chat_model.py has parallel replies of another server
 def test_parallel_replies_are_those_of_their_prompts(chat: ChatModel) -> None:
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
     numbers = [17, 42, 58, 63, 71, 96]

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from importlib.resources import files
 from typing import Any
 
-import numpy as np
 import pytest
+from hashing_embedder import HashingEmbedder
 from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.documents import Document
-from numpy.typing import NDArray
 
 from structrag import StructRAG
 from structrag.cli.narration import describe, event_to_dict
@@ -30,19 +29,6 @@ SQL = {
     "Question: Which firm": {"sql": "SELECT firm FROM firms ORDER BY revenue DESC LIMIT 1"},
     "": {"sql": "SELECT revenue FROM firms WHERE firm = 'Alder'"},
 }
-
-
-class HashingEmbedder:
-    """Bags of words, so that no test waits for a real model."""
-
-    name = "hashing"
-
-    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        rows = np.full((len(texts), 64), 1e-3, dtype=np.float32)
-        for row, text in zip(rows, texts, strict=True):
-            for word in text.lower().split():
-                row[sum(word.encode()) % 64] += 1
-        return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
 
 
 MakeRag = Callable[[Mapping[str, Any]], tuple[StructRAG, ScriptedChatModel]]
@@ -148,7 +134,7 @@ class TestAsking:
         assert "asked as it is" in notes(answer)[0]
 
     def test_a_model_that_fails_is_an_error(self, corpus: MakeRag) -> None:
-        rag, _ = corpus({INSTRUCTIONS: ValueError("no such model")})
+        rag, _ = corpus({INSTRUCTIONS: ModelError("no such model")})
         first = rag.ask(FIRST)
         with pytest.raises(ModelError, match="no such model"):
             rag.ask("And it?", after=[first])

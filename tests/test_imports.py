@@ -19,7 +19,7 @@ import structrag
 print(time.process_time() - started)
 print(*sys.modules)
 """
-HEAVY = {"chromadb", "duckdb", "langchain", "langchain_core", "networkx", "numpy", "pydantic"}
+HEAVY = {"bm25s", "chromadb", "duckdb", "langchain", "langchain_core", "networkx", "numpy", "pydantic", "rich"}
 HEAVY |= {"sentence_transformers", "sqlglot", "textual", "torch", "transformers", "trl"}
 
 
@@ -37,7 +37,7 @@ def run(code: str, cwd: Path) -> list[str]:
 
 
 def test_importing_takes_less_than_a_fifth_of_a_second_and_loads_nothing_heavy(tmp_path: Path) -> None:
-    runs = [run(MEASURED, tmp_path) for _ in range(5)]
+    runs = [run(MEASURED, tmp_path) for _ in range(3)]
     # Processor time, as the wall clock says more about what else the machine does.
     assert statistics.median(float(seconds) for seconds, _ in runs) < 0.2
     loaded = {name.partition(".")[0] for name in runs[0][1].split()}

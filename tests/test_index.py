@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import sqlite3
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,6 +78,15 @@ def add(
 def found_in(store: CorpusStore, found: list[tuple[int, float]]) -> list[str]:
     passages = store.passages([chunk_id for chunk_id, _ in found])
     return [passages[chunk_id].span.document_id for chunk_id, _ in found]
+
+
+def overwrite_table(path: Path, table: str) -> None:
+    with closing(sqlite3.connect(path)) as database:
+        ((root,),) = database.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", [table])
+        ((size,),) = database.execute("PRAGMA page_size")
+    with path.open("r+b") as file:
+        file.seek((root - 1) * size)
+        file.write(b"\xff" * size)
 
 
 class TestVectorIndex:
@@ -153,14 +165,21 @@ class TestVectorIndex:
         with VectorIndex(tmp_path, embedder) as index, pytest.raises(IndexMismatchError, match="MiniLM"):
             index.add([2], ["a"], ["text"])
 
-    def test_damaged_index(self, tmp_path: Path) -> None:
-        (tmp_path / "chroma.sqlite3").write_bytes(b"garbage" * 1000)
-        with (
-            VectorIndex(tmp_path, TinyEmbedder()) as index,
-            pytest.raises(StoreError, match="not a database") as caught,
-        ):
-            index.entries()
-        assert "Delete this folder" in (caught.value.hint or "")
+    @pytest.mark.parametrize("table", ["embedding_metadata", "collections", "migrations"])
+    def test_damaged_index(self, tmp_path: Path, table: str) -> None:
+        folder = tmp_path / "chroma"
+        with VectorIndex(folder, TinyEmbedder()) as index:
+            index.add([1, 2], ["a", "b"], ["one", "two"])
+        while (folder / "chroma.sqlite3-wal").exists():  # it is closed in the background
+            time.sleep(0.01)
+        overwrite_table(folder / "chroma.sqlite3", table)
+        for _ in range(2):  # Chroma keeps a client that it could not open, and would hand it out the second time
+            with VectorIndex(folder, TinyEmbedder()) as index, pytest.raises(StoreError) as caught:
+                index.entries()
+            assert "doctor --repair" in (caught.value.hint or "")
+        with VectorIndex(folder, TinyEmbedder()) as index:
+            assert index.set_aside()
+            assert index.entries() == {}
 
     def test_closes_cleanly_and_removes_what_was_temporary(self) -> None:
         index = VectorIndex(None, TinyEmbedder())

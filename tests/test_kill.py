@@ -111,7 +111,15 @@ def kill_at(point: str, corpus: Path, documents: Path) -> None:
     assert child.returncode != 0
 
 
-@pytest.mark.parametrize("point", ["embedding:1", "embedding:3", "told:1", "told:11", f"told:{FILES}"])
+@pytest.mark.parametrize(
+    "point",
+    # Each takes two seconds, most of them for the imports of the process that is killed.
+    [
+        "embedding:3",
+        "told:11",
+        *(pytest.param(p, marks=pytest.mark.slow) for p in ("embedding:1", "told:1", f"told:{FILES}")),
+    ],
+)
 def test_an_add_that_was_killed_is_completed_by_the_next(point: str, tmp_path: Path, documents: Path) -> None:
     corpus = tmp_path / "corpus"
     kill_at(point, corpus, documents)

@@ -378,7 +378,7 @@ class TestRefusals:
         with pytest.raises(MissingExtraError, match=r"structrag\[formats\]"):
             load(tmp_path, name, b"<p>x</p>")
 
-    @settings(deadline=None, max_examples=30)
+    @settings(max_examples=30)
     @given(st.sampled_from(SUPPORTED_SUFFIXES), st.binary(max_size=200))
     def test_hostile_bytes_raise_nothing_else(self, suffix: str, data: bytes) -> None:
         try:

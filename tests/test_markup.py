@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from structrag.corpus.markup import (
@@ -95,7 +95,6 @@ class TestTables:
         (table,) = parse_tables(f"{above}\n| a | b |\n| - | - |\n| 1 | 2 |")
         assert table.caption == caption
 
-    @settings(deadline=None)
     @given(documents)
     def test_spans_are_exact(self, text: str) -> None:
         for table in parse_tables(text):
@@ -105,7 +104,6 @@ class TestTables:
                 assert table.start <= cell.start <= cell.end <= table.end
                 assert text[cell.start : cell.end].replace("\\|", "|") == cell.text == cell.text.strip()
 
-    @settings(deadline=None)
     @given(st.lists(st.lists(st.text("ab|\\ -é", max_size=6), min_size=2, max_size=2), min_size=1, max_size=4))
     def test_reads_what_the_loaders_write(self, rows: list[list[str]]) -> None:
         from structrag.corpus.canonical import markdown_table
@@ -191,7 +189,6 @@ class TestHeadings:
     def test_spaced_list_is_no_row_of_headings(self) -> None:
         assert parse_headings("1. Turn it off\n\n2. Unplug it\n\n3. Wait\n\n- a bullet\n\nEnd.") == []
 
-    @settings(deadline=None)
     @given(documents)
     def test_spans_are_exact(self, text: str) -> None:
         found = parse_headings(text)
@@ -252,7 +249,6 @@ class TestSteps:
         text = "Guide\n" + "\n".join(f"Step {n}: Is it {n}? If no, go to step {n + 1}." for n in range(1, 24))
         assert [step.number for step in parse_steps(text)] == [str(n) for n in range(1, 24)]
 
-    @settings(deadline=None)
     @given(documents)
     def test_spans_are_exact(self, text: str) -> None:
         steps = parse_steps(text)
@@ -276,7 +272,6 @@ class TestListItems:
     def test_numbered_item_and_heading_end_a_bullet(self) -> None:
         assert [item.text for item in parse_list_items("- a\n1. b\n- c\n# d\ne")] == ["a", "c"]
 
-    @settings(deadline=None)
     @given(documents)
     def test_spans_are_exact(self, text: str) -> None:
         items = parse_list_items(text)
@@ -314,7 +309,6 @@ class TestSentences:
         spans = split_sentences(text, 4, 19)
         assert [text[start:end] for start, end in spans] == ["here.", "Two here."]
 
-    @settings(deadline=None)
     @given(documents, st.integers(0, 60), st.integers(0, 60))
     def test_cover_the_window_without_overlap(self, text: str, start: int, length: int) -> None:
         start = min(start, len(text))
@@ -335,7 +329,6 @@ class TestProfile:
         assert found.table_share == pytest.approx(3 / 8)
         assert found.step_share == pytest.approx(2 / 8)
 
-    @settings(deadline=None)
     @given(documents)
     def test_shares_are_between_0_and_1(self, text: str) -> None:
         found = profile(SourceDocument("d", "t", text, ""))

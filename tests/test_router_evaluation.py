@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from sklearn.metrics import f1_score
 
 from structrag.router import RoutingRequest
 from structrag.router.evaluation import Evaluation, accepted, compare_routers, confusion, evaluate, evaluate_router
@@ -110,6 +109,8 @@ def test_there_is_one_route_for_each_question(rows: int) -> None:
 @settings(max_examples=25)
 @given(outcomes)
 def test_macro_f1_is_that_of_sklearn(rows: list[tuple[StructureType, StructureType, set[StructureType]]]) -> None:
+    from sklearn.metrics import f1_score
+
     chosen, wanted = [row[0] for row in rows], [row[1] for row in rows]
     found = evaluate(surely(chosen), [question(structure) for structure in wanted]).macro_f1
     assert found == pytest.approx(f1_score(wanted, chosen, average="macro", zero_division=0))

@@ -1,34 +1,38 @@
-"""The trainable policy and the graph it is served by: the real encoder, real trl, real onnxruntime."""
+"""The trainable policy and the graph it is served by: the real encoder, real trl, real onnxruntime.
+
+What trains is imported inside the tests, as that takes seconds and every process reads this file.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import onnxruntime
 import pytest
-import torch
 from safetensors.numpy import load_file, save
 
 from structrag.errors import RoutingError, TrainingDataError
-from structrag.router import RoutingRequest, encoder_graph
+from structrag.router import RoutingRequest
 from structrag.router.artefact import EncoderShape, PolicySettings, read_settings, write_artefact
 from structrag.router.base_model import model_folder
-from structrag.router.encoder_scorer import merge
-from structrag.router.fitting import fit
-from structrag.router.policy import END_TOKEN, LABEL_TOKENS, LORA_SCALE, EncoderPolicy, load_policy
 from structrag.router.policy_router import PolicyRouter
 from structrag.router.preferences import PreferencePair
 from structrag.router.questions import LabelledQuestion, label_pairs, read_domain
 from structrag.router.template import render
-from structrag.router.trainable import adapter_weights
 from structrag.router.training_settings import TrainingSettings, TrainingStep
 from structrag.router.versions import shipped_folder
 from structrag.types import StructureType
 from structrag.usage import UsageMeter
 
+if TYPE_CHECKING:
+    import torch
+
+    from structrag.router.policy import EncoderPolicy
+
+pytestmark = pytest.mark.training
 PREFERENCES = Path(__file__).parents[1] / "corpora" / "preferences"
 QUESTIONS = ["Which shop sold most in May?", "how do i reset the pump, it hums", "Who taught the teacher of Ann Lee?"]
 
@@ -41,6 +45,10 @@ def base() -> Path:
 @pytest.fixture(scope="module")
 def policy(base: Path) -> EncoderPolicy:
     """A policy whose LoRA layers and head are not zero."""
+    import torch
+
+    from structrag.router.policy import load_policy
+
     torch.manual_seed(1)
     made, _ = load_policy(base, rank=4)
     with torch.no_grad():
@@ -52,12 +60,18 @@ def policy(base: Path) -> EncoderPolicy:
 
 
 def encoded(policy_base: Path, texts: list[str]) -> dict[str, torch.Tensor]:
+    from structrag.router.policy import load_policy
+
     _, tokenizer = load_policy(policy_base, rank=4)
     return dict(tokenizer(texts, padding=True, return_tensors="pt"))
 
 
 class TestPolicy:
     def test_the_label_that_follows_a_prompt_is_not_seen(self, policy: EncoderPolicy, base: Path) -> None:
+        import torch
+
+        from structrag.router.policy import END_TOKEN, LABEL_TOKENS
+
         prompt = render(RoutingRequest(QUESTIONS[0]))
         texts = [prompt, *(f"{prompt}{label}{END_TOKEN}" for label in LABEL_TOKENS.values())]
         inputs = encoded(base, texts)
@@ -67,6 +81,8 @@ class TestPolicy:
         assert logits[0].std() > 0.01
 
     def test_a_prompt_is_a_prefix_of_prompt_and_completion(self, base: Path) -> None:
+        from structrag.router.policy import END_TOKEN, LABEL_TOKENS, load_policy
+
         _, tokenizer = load_policy(base, rank=4)
         prompt = render(RoutingRequest(QUESTIONS[0]))
         alone = tokenizer(prompt)["input_ids"]
@@ -76,6 +92,10 @@ class TestPolicy:
             assert len(both) == len(alone) + 2
 
     def test_the_end_follows_a_label_and_nothing_else(self, policy: EncoderPolicy, base: Path) -> None:
+        import torch
+
+        from structrag.router.policy import END_TOKEN, LABEL_TOKENS, load_policy
+
         inputs = encoded(base, [f"{render(RoutingRequest(QUESTIONS[0]))}{LABEL_TOKENS[StructureType.GRAPH]}"])
         _, tokenizer = load_policy(base, rank=4)
         end = tokenizer.convert_tokens_to_ids(END_TOKEN)
@@ -91,6 +111,13 @@ class TestPolicy:
 
 
 def test_the_graph_computes_what_the_policy_does(policy: EncoderPolicy, base: Path) -> None:
+    import onnxruntime
+    import torch
+
+    from structrag.router import encoder_graph
+    from structrag.router.encoder_scorer import merge
+    from structrag.router.policy import LORA_SCALE
+    from structrag.router.trainable import adapter_weights
 
     adapter = {name: value.astype(np.float32) for name, value in adapter_weights(policy.pooled.encoder).items()}
     adapter |= {name: value.numpy() for name, value in policy.head_weights().items()}
@@ -114,9 +141,12 @@ def questions() -> list[LabelledQuestion]:
 
 
 class TestFitting:
+    @pytest.mark.slow  # tests/test_router_retraining.py does the same on short questions without documents
     def test_a_version_is_trained_by_trl_calibrated_and_served(
         self, questions: list[LabelledQuestion], tmp_path: Path
     ) -> None:
+        from structrag.router.fitting import fit
+
         steps: list[TrainingStep] = []
         pairs = label_pairs(questions[:60])[:120]
         settings = TrainingSettings(rank=4, sft_epochs=2, dpo_epochs=1, batch=8)
@@ -132,6 +162,8 @@ class TestFitting:
         assert route.router == f"policy:{folder.name}"
 
     def test_what_is_held_out_must_not_be_trained_on(self, questions: list[LabelledQuestion], tmp_path: Path) -> None:
+        from structrag.router.fitting import fit
+
         with pytest.raises(TrainingDataError, match="trained on as well"):
             fit(label_pairs(questions), questions[:120], tmp_path, TrainingSettings())
         with pytest.raises(TrainingDataError, match="too few to calibrate"):
@@ -187,6 +219,11 @@ def test_a_pair_is_kept_as_trl_reads_it() -> None:
 
 
 def test_the_scorer_reads_what_was_asked_and_no_padding(policy: EncoderPolicy, base: Path, tmp_path: Path) -> None:
+    import torch
+
+    from structrag.router.policy import LORA_SCALE
+    from structrag.router.trainable import adapter_weights
+
     weights = save(
         {name: value.astype(np.float32) for name, value in adapter_weights(policy.pooled.encoder).items()}
         | {name: value.numpy() for name, value in policy.head_weights().items()}

@@ -19,6 +19,7 @@ from structrag.router.retraining import _split, agreement, retrain
 from structrag.router.training_settings import TrainingSettings, TrainingStep
 from structrag.router.versions import VersionStore
 from structrag.types import StructureType
+from structrag.usage import UsageMeter
 
 TABLE, GRAPH, ALGORITHM, CATALOGUE, CHUNK = STRUCTURES = tuple(StructureType)
 WriteRouter = Callable[..., Path]
@@ -138,6 +139,7 @@ def test_there_is_no_going_on_from_a_version_that_is_damaged(store: VersionStore
 # One small training
 
 
+@pytest.mark.training
 def test_a_version_is_trained_compared_and_not_put_in_use(store: VersionStore, router_cache: Path) -> None:
     given = corrections(60)
     shipped = ShippedQuestions(labelled(200, 40), labelled(0, 110))
@@ -165,6 +167,10 @@ def test_a_version_is_trained_compared_and_not_put_in_use(store: VersionStore, r
     assert new.settings.metrics["held_out"] == 110
     assert new.settings.training["pairs"] == 40 + len(trained)
     assert "started_from" not in new.settings.training
+    route = new.route(given[0].request, UsageMeter())
+    assert sum(route.probabilities.values()) == pytest.approx(1.0)
+    assert route.unsure == (route.confidence < new.settings.unsure_below)
+    assert route.router == f"policy:{done.folder.name}"
 
     told = json.loads(json.dumps(done.to_dict()))
     assert (told["version"], told["folder"]) == (done.folder.name, str(done.folder))

@@ -16,7 +16,7 @@ from faulty_endpoint import Fault, FaultyEndpoint, Request
 from firm_reports import MOST, HashingEmbedder, firm_of, firms, reply, reports
 from typer.testing import CliRunner, Result
 
-from structrag.cli import build
+from structrag.cli.app import build
 from structrag.config import ModelSettings, load_settings
 from structrag.corpus.store import CorpusStore
 from structrag.errors import ConfigError, ModelError

@@ -45,7 +45,7 @@ def test_what_has_a_line_of_this_code_is_not_tried_again(tmp_path: Path, tried: 
     assert tried == [7, 7]
     soak.run(chosen, lines, short=True)
     assert tried == [7, 7, 2, 2]
-    older = [json.loads(line) | {"version": "another"} for line in lines.read_text(encoding="utf-8").splitlines()]
+    older = [record | {"version": "another"} for record in soak.read_lines(lines)]
     lines.write_text("".join(json.dumps(line) + "\n" for line in older), encoding="utf-8")
     soak.run(chosen, lines, short=False)
     assert tried == [7, 7, 2, 2, 7, 7]

@@ -76,7 +76,7 @@ def test_senseless_sizes_are_misuse() -> None:
         split(document("x"), chunk_size=5, overlap=5)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.one_of(st.text(max_size=200), st.text("ab. \n#|", max_size=300), st.text("a ", min_size=50, max_size=200)),
     st.integers(1, 40),

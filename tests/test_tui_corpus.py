@@ -115,7 +115,7 @@ async def until(pilot: Pilot[None], holds: Any) -> None:
 def listed(pilot: Pilot[None]) -> list[str]:
     """Return dot and name of every row."""
     rows = pilot.app.screen.query_one(Rows)
-    return [" ".join(rows.row(index).cells[:2]) for index in range(rows.row_count)]
+    return [" ".join(rows.row_at(index).cells[:2]) for index in range(rows.row_count)]
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ async def settle(pilot: Pilot[None]) -> None:
 
 def listed(pilot: Pilot[None]) -> list[str]:
     rows = pilot.app.screen.query_one(Rows)
-    return [" ".join(rows.row(index).cells[:2]) for index in range(rows.row_count)]
+    return [" ".join(rows.row_at(index).cells[:2]) for index in range(rows.row_count)]
 
 
 async def test_from_files_to_an_answer_to_its_history(app: StructRAGApp, make_folder: MakeFolder) -> None:

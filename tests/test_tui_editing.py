@@ -19,8 +19,8 @@ from structrag.structures.edits import describe_edit
 from structrag.testing import scripted
 from structrag.tui.app import StructRAGApp
 from structrag.tui.edit_dialog import EditDialog
+from structrag.tui.grid import Grid
 from structrag.tui.screen import QuestionScreen
-from structrag.tui.views.grid import Grid
 from structrag.types import Structure, StructureType
 
 

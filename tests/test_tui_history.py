@@ -77,7 +77,7 @@ async def open_screen(pilot: Pilot[None]) -> None:
 
 def questions(pilot: Pilot[None]) -> list[str]:
     rows = pilot.app.screen.query_one(Rows)
-    return [rows.row(index).cells[1] for index in range(rows.row_count)]
+    return [rows.row_at(index).cells[1] for index in range(rows.row_count)]
 
 
 @SIZES

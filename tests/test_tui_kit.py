@@ -498,9 +498,9 @@ async def test_rows_are_walked_by_keys_and_by_mouse() -> None:
 
 async def test_a_wide_list_shows_columns_that_a_narrow_one_leaves_out() -> None:
     rows = Rows("r", [Column("", 1), Column("a"), Column("b", 10), Column("c", wide_only=True)])
-    assert rows._widths(80) == [1, 65, 10, 0]
-    assert sum(rows._widths(120)) + 6 <= 120
-    assert all(rows._widths(120))
+    assert rows.widths(80) == [1, 65, 10, 0]
+    assert sum(rows.widths(120)) + 6 <= 120
+    assert all(rows.widths(120))
 
 
 # What it costs to start

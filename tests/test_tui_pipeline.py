@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from textual.content import Content
-from textual.pilot import Pilot
 from textual.widgets import DataTable, Input, OptionList, Static
+from tui_doubles import settle
 
 from structrag import StructRAG
 from structrag.corpus.store import CorpusStore
@@ -20,6 +21,7 @@ from structrag.tui.answer_text import AnswerText
 from structrag.tui.app import StructRAGApp
 from structrag.tui.calls import CallsDialog
 from structrag.tui.compare import CompareScreen
+from structrag.tui.corpus import open_corpus
 from structrag.tui.panes import Panes, Place
 from structrag.tui.views.chunks import ChunkView
 from structrag.types import StructureType
@@ -51,15 +53,6 @@ def app(tmp_path: Path, demo: Path, embedder: Embedder) -> Iterator[StructRAGApp
     app = StructRAGApp(tmp_path / "corpus", open_scripted, demo=lambda: [demo])
     yield app
     app.close_corpus()
-
-
-async def settle(pilot: Pilot[None]) -> None:
-    """Wait until no worker is left and all that they reported has been dealt with."""
-    await pilot.pause()
-    while list(pilot.app.workers):
-        await pilot.app.workers.wait_for_complete()
-        await pilot.pause()
-    await pilot.pause()
 
 
 async def test_from_an_empty_corpus_to_the_source_of_an_answer(app: StructRAGApp, tmp_path: Path) -> None:
@@ -150,3 +143,14 @@ async def test_looking_behind_an_answer(app: StructRAGApp, tmp_path: Path, monke
         await settle(pilot)
         with CorpusStore.open(tmp_path / "corpus" / "corpus.sqlite") as store:
             assert list(store.preferences()) == []
+
+
+def test_garbage_is_collected_once_the_corpus_is_open(tmp_path: Path) -> None:
+    gc.disable()
+    try:
+        open_corpus(tmp_path / "corpus").close()
+        assert gc.isenabled()
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.enable()
+        gc.unfreeze()

@@ -27,14 +27,14 @@ WriteRouter = Callable[..., Path]
 
 def held_out(*structures: StructureType) -> tuple[LabelledQuestion, ...]:
     return tuple(
-        LabelledQuestion(f"q{number}", RoutingRequest(f"Question {number}?"), structure, frozenset(), "test")
+        LabelledQuestion(f"q{number}", RoutingRequest("?"), structure, frozenset(), "test")
         for number, structure in enumerate(structures)
     )
 
 
 @pytest.fixture
 def routers(
-    tmp_path: Path, router_cache: Path, write_router: WriteRouter, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, router_cache: Path, write_router: WriteRouter, score_once: None, monkeypatch: pytest.MonkeyPatch
 ) -> InstalledRouters:
     """A shipped version that always says chunk, `good` that always says graph; 60 % of the questions need a graph."""
     monkeypatch.setenv("STRUCTRAG_ROUTER__VERSIONS", str(tmp_path / "routers"))

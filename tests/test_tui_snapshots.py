@@ -5,8 +5,10 @@ They are kept as SVG in tests/snapshots. After a change that is meant: `make sna
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,8 +17,10 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
-from tui_doubles import REPORT, ScriptedCorpus, app_for, ask, make_answer, press, settle, start_asking
-from tui_snapshots import check_snapshot
+from tui_doubles import REPORT, ScriptedCorpus, app_for, ask, make_answer, painted, press, settle, start_asking
+from tui_routers import PreferringCorpus, ScriptedRouters, pair
+from tui_routers import steps as training_steps
+from tui_snapshots import check_screen
 from tui_structures import (
     KINDS,
     MAKERS,
@@ -31,13 +35,16 @@ from tui_structures import (
 )
 
 from structrag.errors import ModelError
+from structrag.events import DocumentAdded, EventListener, ignore_event
 from structrag.router.occlusion import MovingWord
 from structrag.tui.app import StructRAGApp
+from structrag.tui.corpus_screen import CorpusScreen
 from structrag.tui.panes import Panes, Place
-from structrag.types import Answer, Structure, StructureType
+from structrag.types import AddedDocument, AddReport, Answer, Structure, StructureType
 from structrag.usage import ModelCall
 
 Compare = Callable[[StructRAGApp, tuple[int, int], "Steps"], Awaitable[None]]
+Snap = Callable[[Pilot[None], str], Awaitable[None]]
 Steps = Callable[[Pilot[None]], Awaitable[None]]
 SIZES = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
 QUESTION = "What revenue did Alder have in 2024?"
@@ -72,10 +79,28 @@ def snapped(request: pytest.FixtureRequest, tmp_path: Path) -> Compare:
     """Compare what an application shows after some steps with the snapshot that is kept under the test's name."""
 
     async def compare(app: StructRAGApp, size: tuple[int, int], steps: Steps) -> None:
-        name = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_")).strip("-")
-        await check_snapshot(name, app, size, steps, tmp_path)
+        async with app.run_test(size=size) as pilot:
+            await settle(pilot)
+            await steps(pilot)
+            await pilot.pause()
+            check_screen(_name_of(request), app, tmp_path)
 
     return compare
+
+
+@pytest.fixture
+def snap(request: pytest.FixtureRequest, tmp_path: Path) -> Snap:
+    """Compare what the terminal shows now with the snapshot under the test's name and another one."""
+
+    async def compare(pilot: Pilot[None], state: str) -> None:
+        await pilot.pause()
+        check_screen(f"{state}-{request.node.callspec.id}", pilot.app, tmp_path)
+
+    return compare
+
+
+def _name_of(request: pytest.FixtureRequest) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_")).strip("-")
 
 
 def answered_by(kind: StructureType) -> ScriptedCorpus:
@@ -131,6 +156,36 @@ class TestAskScreen:
         route = replace(make_answer(QUESTION).route, probabilities=shares, unsure=True)
         await snapped(app_for(corpus(route=route)), size, keys("r"))
 
+    async def test_low_confidence(self, snapped: Compare, size: tuple[int, int]) -> None:
+        shares = dict(zip(StructureType, (0.44, 0.21, 0.15, 0.1, 0.1), strict=True))
+        route = replace(make_answer(QUESTION).route, probabilities=shares)
+        await snapped(app_for(corpus(route=route)), size, keys("r"))
+
+    async def test_while_the_corpus_is_opened(self, snap: Snap, size: tuple[int, int]) -> None:
+        gate = threading.Event()
+
+        def open_late(folder: Path) -> ScriptedCorpus:
+            assert gate.wait(30)
+            return ScriptedCorpus()
+
+        async with StructRAGApp(Path("my-corpus"), open_late).run_test(size=size) as pilot:
+            await snap(pilot, "opening")
+            gate.set()
+            await settle(pilot)
+
+    async def test_a_cancelled_question(self, snap: Snap, size: tuple[int, int]) -> None:
+        held = corpus()
+        gate = held.hold(QUESTION, after_events=True)
+        async with app_for(held).run_test(size=size) as pilot:
+            await settle(pilot)
+            await start_asking(pilot, QUESTION)
+            await until(pilot, lambda: "320 tokens" in painted(pilot))
+            await snap(pilot, "work-done")
+            await pilot.press("escape")
+            gate.set()
+            await settle(pilot)
+            await snap(pilot, "cancelled")
+
     async def test_an_error(self, snapped: Compare, size: tuple[int, int]) -> None:
         def fail(question: str, structure: StructureType | None) -> Answer:
             raise ModelError("The model does not answer.", hint="Is it running?")
@@ -158,13 +213,118 @@ class TestAskScreen:
     async def test_what_opens_on_top(self, snapped: Compare, size: tuple[int, int], key: str) -> None:
         await snapped(app_for(corpus()), size, keys(key))
 
+    async def test_what_an_item_opens(self, snap: Snap, size: tuple[int, int]) -> None:
+        async with app_for(answered_by(StructureType.TABLE)).run_test(size=size) as pilot:
+            await settle(pilot)
+            await keys("s", "enter")(pilot)
+            await snap(pilot, "source")
+            await press(pilot, "escape", "i")
+            await snap(pilot, "edit")
+
+
+class SlowCorpus(ScriptedCorpus):
+    """Reads documents until one fails and the next is on its way."""
+
+    gate = threading.Event()
+
+    def add(self, paths: Sequence[str | Path], *, listener: EventListener = ignore_event) -> AddReport:
+        read = (
+            AddedDocument("a.md", "added", source="firms/a.md"),
+            AddedDocument("b.pdf", "failed", "It has no text."),
+        )
+        for done, document in enumerate(read, 1):
+            listener(DocumentAdded(document, done, 4))
+        assert self.gate.wait(30)
+        return AddReport(read)
+
 
 @SIZES
 class TestOtherScreens:
-    async def test_corpus(self, snapped: Compare, size: tuple[int, int]) -> None:
-        held = ScriptedCorpus(held=[REPORT, MAKERS])
-        await snapped(app_for(held), size, lambda pilot: press(pilot, "f2"))
+    async def test_corpus(
+        self, snap: Snap, size: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("a.md", "b.pdf", "c.md", "d.md"):
+            (tmp_path / "here" / "firms").mkdir(parents=True, exist_ok=True)
+            (tmp_path / "here" / "firms" / name).write_text("text", encoding="utf-8")
+        monkeypatch.chdir(tmp_path / "here")
+        held = SlowCorpus(held=[REPORT, MAKERS])
+        async with app_for(held).run_test(size=size) as pilot:
+            await settle(pilot)
+            await press(pilot, "f2")
+            await snap(pilot, "corpus")
+            await press(pilot, "x")
+            await snap(pilot, "corpus-removing")
+            await press(pilot, "escape", "slash", *"valve")
+            await snap(pilot, "corpus-found")
+            await press(pilot, "escape")
+            screen = pilot.app.screen
+            assert isinstance(screen, CorpusScreen)
+            screen._folder = Path("firms")
+            await pilot.press("a")
+            await until(pilot, lambda: "d.md" in painted(pilot))
+            await snap(pilot, "corpus-path")
+            await pilot.press(*"firms", "enter")
+            await until(pilot, lambda: "1 could not be read" in painted(pilot))
+            await snap(pilot, "corpus-reading")
+            held.gate.set()
+            await settle(pilot)
 
-    async def test_history(self, snapped: Compare, size: tuple[int, int]) -> None:
-        earlier = [make_answer(f"Question {n}?", StructureType.CHUNK).to_dict() for n in range(3)]
-        await snapped(app_for(ScriptedCorpus(earlier=earlier)), size, lambda pilot: press(pilot, "f4"))
+    async def test_router(self, snap: Snap, size: tuple[int, int]) -> None:
+        routers = ScriptedRouters(steps=training_steps(), gate=threading.Event(), gate_before=3)
+        held = PreferringCorpus({1: pair(), 2: pair("How many firms make pumps, and where?")})
+        async with StructRAGApp(
+            Path("my-corpus"),
+            lambda folder: held,
+            routers=lambda folder: routers,  # type: ignore[arg-type,return-value]
+        ).run_test(size=size) as pilot:
+            await settle(pilot)
+            await press(pilot, "f3")
+            await snap(pilot, "router-versions")
+            await press(pilot, "2")
+            await snap(pilot, "router-preferences")
+            await press(pilot, "3")
+            await snap(pilot, "router-quality")
+            await pilot.press("t")
+            await until(pilot, lambda: "step 15 of 20" in painted(pilot))
+            await snap(pilot, "router-training")
+            assert routers.gate is not None
+            routers.gate.set()
+            await settle(pilot)
+            await snap(pilot, "router-trained")
+
+    async def test_router_without_versions(self, snap: Snap, size: tuple[int, int]) -> None:
+        routers = ScriptedRouters(names=["shipped"])
+        held = PreferringCorpus()
+        async with StructRAGApp(
+            Path("my-corpus"),
+            lambda folder: held,
+            routers=lambda folder: routers,  # type: ignore[arg-type,return-value]
+        ).run_test(size=size) as pilot:
+            await settle(pilot)
+            await press(pilot, "f3")
+            await snap(pilot, "router-shipped-only")
+            await press(pilot, "2")
+            await snap(pilot, "router-no-preferences")
+
+    async def test_history(self, snap: Snap, size: tuple[int, int]) -> None:
+        held = ScriptedCorpus(earlier=[make_answer(f"Question {n}?", StructureType.CHUNK).to_dict() for n in range(3)])
+        async with app_for(held).run_test(size=size) as pilot:
+            await settle(pilot)
+            await press(pilot, "f4")
+            await snap(pilot, "history")
+
+    async def test_empty_history(self, snap: Snap, size: tuple[int, int]) -> None:
+        async with app_for(ScriptedCorpus()).run_test(size=size) as pilot:
+            await settle(pilot)
+            await press(pilot, "f4")
+            await snap(pilot, "history-empty")
+
+
+async def until(pilot: Pilot[None], holds: Callable[[], bool]) -> None:
+    """Wait until the screen shows what is expected."""
+    for _ in range(400):
+        await pilot.pause()
+        if holds():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"never came to hold:\n{painted(pilot)}")

@@ -25,8 +25,8 @@ from tui_structures import (
 )
 
 from structrag.tui.dialogs import SourceDialog
+from structrag.tui.grid import Grid
 from structrag.tui.screen import QuestionScreen
-from structrag.tui.views.grid import Grid
 from structrag.types import Answer
 
 

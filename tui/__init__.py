@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 
@@ -13,6 +14,10 @@ def run(corpus: Path) -> None:
     Raises:
         ConfigError: The settings name an action or a theme that there is not.
     """
+    # What is made until the corpus is open stays: looking through it for garbage is a twentieth of the way to the
+    # first paint. `open_corpus` lets it begin.
+    gc.disable()
+
     from structrag.tui.app import StructRAGApp
     from structrag.tui.corpus import open_corpus
     from structrag.tui.settings_in_force import read_appearance

@@ -15,10 +15,8 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from structrag.errors import StructRAGError
-from structrag.tui.compare import CompareScreen
 from structrag.tui.corpus import CorpusOpener, ModelOpener, OpenCorpus, demo_folders, open_corpus_with
 from structrag.tui.corpus_in_use import CorpusInUse, counted
-from structrag.tui.dialogs import HelpDialog
 from structrag.tui.keys import action
 from structrag.tui.messages import Asking
 from structrag.tui.requests import (
@@ -122,7 +120,7 @@ class StructRAGApp(App[None]):
         if self._appearance.keys:
             self.set_keymap(dict(self._appearance.keys))
 
-    # The screens; those that are not there at the first paint are imported when they are first wanted.
+    # The screens. Like all that is not there at the first paint, they are imported when they are first wanted.
 
     def _corpus_screen(self) -> Screen[None]:
         from structrag.tui.corpus_screen import CorpusScreen
@@ -141,6 +139,8 @@ class StructRAGApp(App[None]):
 
     def action_show(self, name: str) -> None:
         """Show a screen, or go back to asking from it; a comparison on top of the ask screen closes first."""
+        from structrag.tui.compare import CompareScreen
+
         if isinstance(self.screen, CompareScreen):
             if self.screen.is_asking:
                 self.notify("The comparison is under way; Escape cancels it.", severity="warning", markup=False)
@@ -180,6 +180,8 @@ class StructRAGApp(App[None]):
     def action_help(self) -> None:
         """Show the keys."""
         if isinstance(self.screen, QuestionScreen):
+            from structrag.tui.dialogs import HelpDialog
+
             self.push_screen(HelpDialog())
             return
         from structrag.tui.key_help import KeyHelp, meanings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,15 +15,20 @@ from textual.widgets import Static
 
 from structrag.cli.text import clean
 from structrag.errors import StructRAGError
+from structrag.events import Event
 from structrag.tui.answer_text import AnswerText
+from structrag.tui.examples import Examples
 from structrag.tui.question_input import QuestionBox, QuestionInput
 from structrag.tui.route_card import is_chosen_by_hand
 from structrag.tui.status import Status
 from structrag.tui.views.view import label
+from structrag.tui.work_done import WorkDone
 from structrag.types import Answer, Citation, StructureType
 
 NOT_GROUNDED = "No verified evidence supports this answer."
 _TRY_OTHERS = "1 to 5 ask again by another structure, c compares all five."
+
+_CANCELLED = "Cancelled. What was done until then stays here and in the tabs; m shows what the model was asked."
 
 _QUESTION_SHOWN = 600
 _SCOPE_SHOWN = 3
@@ -62,8 +68,10 @@ class Conversation(Vertical):
         yield Status()
         with Reading(id="reading"):
             yield Static(id="asked", markup=False)
+            yield WorkDone()
             yield AnswerText()
             yield Static(id="notice", markup=False)
+            yield Examples()
 
     @property
     def question(self) -> QuestionInput:
@@ -79,6 +87,11 @@ class Conversation(Vertical):
     def status(self) -> Status:
         """The status line."""
         return self.query_one(Status)
+
+    def add_step(self, event: Event) -> None:
+        """Show one more thing that was done for the question under way; the newest is in view."""
+        self.query_one(WorkDone).add(event)
+        self.query_one(Reading).scroll_end(animate=False)
 
     def show_scope(self, names: tuple[str, ...]) -> None:
         """Say over which documents the next questions are asked; over all where none is named."""
@@ -101,6 +114,8 @@ class Conversation(Vertical):
         asked.update("\n".join(lines))
         asked.display = True
         self._show_notice("")
+        self.examples.offer(())
+        self.query_one(WorkDone).clear()
         # Not only hidden: Enter would still follow its citations.
         self._citations = {}
         text = self.query_one(AnswerText)
@@ -124,12 +139,24 @@ class Conversation(Vertical):
 
     def show_error(self, error: StructRAGError) -> None:
         """Show what went wrong and what to do about it."""
+        self.query_one(WorkDone).stop()
         hint = f"\n\n{error.hint}" if error.hint else ""
         self._show_notice(clean((error.message + hint)[:_ERROR_SHOWN]), kind="error")
 
-    def show_invitation(self, text: str) -> None:
-        """Show what the user can do when there is nothing else to show."""
+    def show_cancelled(self) -> None:
+        """Say what is left of a question that was cancelled."""
+        self.query_one(WorkDone).stop()
+        self._show_notice(_CANCELLED, kind="invitation")
+
+    @property
+    def examples(self) -> Examples:
+        """The questions that are offered to begin with."""
+        return self.query_one(Examples)
+
+    def show_invitation(self, text: str, examples: Sequence[str] = ()) -> None:
+        """Show what the user can do when there is nothing else to show, such as asking one of these questions."""
         self._show_notice(text, kind="invitation")
+        self.examples.offer(examples)
 
     @on(AnswerText.CitationFollowed)
     def _follow(self, message: AnswerText.CitationFollowed) -> None:

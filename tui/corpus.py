@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -103,7 +104,13 @@ def open_corpus(folder: Path) -> OpenCorpus:
     """Open the corpus in that folder; this is where the pipeline is loaded."""
     from structrag import StructRAG
 
-    return StructRAG.open(folder)
+    try:
+        return StructRAG.open(folder)
+    finally:
+        # All that was imported stays too; to look through it again and again would stop the screen for tenths of
+        # a second.
+        gc.freeze()
+        gc.enable()
 
 
 def open_corpus_with(folder: Path, model: str) -> OpenCorpus:

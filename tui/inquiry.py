@@ -16,6 +16,7 @@ from structrag.events import ModelCalled, RouteChosen, StepTaken, StructureBuilt
 from structrag.tui import jobs
 from structrag.tui.conversation import Conversation
 from structrag.tui.details import Details
+from structrag.tui.excerpt import excerpt, opening
 from structrag.tui.library import Library
 from structrag.tui.messages import (
     ActionFailed,
@@ -33,12 +34,13 @@ from structrag.tui.messages import (
 from structrag.tui.panes import Panes, Place
 from structrag.tui.route_card import is_chosen_by_hand
 from structrag.tui.state import State
-from structrag.tui.views.view import Use, label
-from structrag.types import Answer, SourceDocument, Structure, StructureType
+from structrag.tui.views.view import SourceWanted, Use, label
+from structrag.types import Answer, Evidence, SourceDocument, Structure, StructureType
 from structrag.usage import ModelCall
 
 if TYPE_CHECKING:
     from structrag.structures.edits import Edit
+    from structrag.tui.excerpt import Excerpt
 
 _REMEMBERED = 3
 """Answers that a question may refer to."""
@@ -148,7 +150,8 @@ class Inquiry(Vertical):
         self.under_way = None
         self.workers.cancel_group(self, "question")
         self.state = State.CANCELLED
-        self.conversation.status.finish("Cancelled")
+        self.conversation.status.finish(" · ".join(["Cancelled", *self.conversation.status.spent]))
+        self.conversation.show_cancelled()
 
     def show_answer(
         self, answer: Answer, status: str, calls: Sequence[ModelCall] = (), *, is_new: bool = False
@@ -227,6 +230,7 @@ class Inquiry(Vertical):
                 self.details.show_structure(structure)
             case StepTaken(step):
                 self.details.add_step(step)
+        self.conversation.add_step(message.event)
         self.conversation.status.say(describe(message.event))
 
     @on(QuestionAnswered)
@@ -291,6 +295,34 @@ class Inquiry(Vertical):
         self._is_undoing = False
         hint = f" {message.error.hint}" if message.error.hint else ""
         self.notify(message.error.message + hint, severity="error", markup=False)
+
+    # What is looked at opens on top
+
+    @on(Library.DocumentChosen)
+    def _show_document(self, message: Library.DocumentChosen) -> None:
+        self._show_source(message.document.title, opening(message.document))
+
+    @on(Details.CitationChosen)
+    @on(Conversation.CitationChosen)
+    def _show_citation(self, message: Details.CitationChosen | Conversation.CitationChosen) -> None:
+        citation = message.citation
+        self._open_source(citation.evidence, citation.title, citation.locator)
+
+    @on(SourceWanted)
+    def _show_item(self, message: SourceWanted) -> None:
+        span = message.evidence.span
+        document = self.documents.get(span.document_id)
+        title, locator = (document.title, document.locate(span.start)) if document else (span.document_id, "")
+        self._open_source(message.evidence, title, locator)
+
+    def _open_source(self, evidence: Evidence, title: str, locator: str) -> None:
+        place = ", ".join(part for part in (title, locator) if part)
+        self._show_source(place, excerpt(evidence, self.documents.get(evidence.span.document_id)))
+
+    def _show_source(self, title: str, source: Excerpt) -> None:
+        from structrag.tui.dialogs import SourceDialog
+
+        self.app.push_screen(SourceDialog(title, source))
 
     def _titles(self, scope: Sequence[str] | None) -> tuple[str, ...]:
         documents = ((each, self.documents.get(each)) for each in scope or ())

@@ -8,6 +8,7 @@ from textual.message import Message
 
 from structrag.errors import StructRAGError
 from structrag.types import Answer, SourceDocument
+from structrag.usage import Prices
 
 
 @dataclass
@@ -66,10 +67,12 @@ class SettingsInForce:
     Attributes:
         model: The chat model.
         budget: What one question may cost, in words.
+        prices: What tokens cost.
     """
 
     model: str = ""
     budget: str = ""
+    prices: Prices = field(default_factory=Prices)
 
     def __str__(self) -> str:
         return " · ".join(part for part in (self.model, self.budget) if part)

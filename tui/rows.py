@@ -1,4 +1,4 @@
-"""A list of rows in columns that paints only what is in view, so that thousands of rows cost nothing."""
+"""A list of rows in columns that share the width there is: a grid with the cursor on a whole row."""
 
 from __future__ import annotations
 
@@ -6,23 +6,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar, overload
 
-from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
-from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Region, Size
+from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from structrag.cli.text import one_line
+from structrag.tui.grid import Grid, GridCell, GridColumn
 
 CELL_LIMIT = 400
 """Characters of a cell that are looked at; no terminal shows more in one line."""
-
-_GAP = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +40,7 @@ class Row:
     """What stands in one line; untrusted text may be in it.
 
     Attributes:
-        tone: ``""``, ``"muted"``, ``"success"``, ``"warning"`` or ``"error"``.
+        tone: The look of all its cells, as in `GridCell`.
     """
 
     cells: tuple[str, ...]
@@ -81,7 +77,7 @@ class MadeRows(Sequence[Row], Generic[Thing]):
         return self._make(self._things[index])
 
 
-class Rows(ScrollView, can_focus=True):
+class Rows(Grid):
     """Shows rows below a line of titles; one of them is highlighted.
 
     Args:
@@ -90,37 +86,18 @@ class Rows(ScrollView, can_focus=True):
         empty: What is shown while there is no row.
     """
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "rows--titles",
-        "rows--highlighted",
-        "rows--muted",
-        "rows--success",
-        "rows--warning",
-        "rows--error",
-    }
     DEFAULT_CSS = """
     Rows {
-        height: 1fr;
         overflow-x: hidden;
         border: round $surface-lighten-2;
         &:focus { border: round $accent; }
-        & > .rows--titles { color: $text-muted; text-style: bold; }
-        & > .rows--highlighted { text-style: reverse; }
-        & > .rows--muted { color: $text-muted; }
-        & > .rows--success { color: $text-success; }
-        & > .rows--warning { color: $text-warning; }
-        & > .rows--error { color: $text-error; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "Up", show=False),
-        Binding("down,j", "move(1)", "Down", show=False),
-        Binding("pageup", "move_page(-1)", "Page up", show=False),
-        Binding("pagedown", "move_page(1)", "Page down", show=False),
-        Binding("home", "move_to(0)", "First", show=False),
-        Binding("end", "move_to(-1)", "Last", show=False),
-        Binding("enter", "choose", "Open", show=False),
+        Binding("home", "row(0)", "", show=False),
+        Binding("end", "row(-1)", "", show=False),
     ]
+    GAP = 2
     NARROW = 90
     """Cells below which columns that are `wide_only` are left out."""
 
@@ -152,24 +129,21 @@ class Rows(ScrollView, can_focus=True):
 
     def __init__(self, id: str, columns: Sequence[Column], *, empty: str = "") -> None:  # noqa: A002
         super().__init__(id=id)
-        self._columns = tuple(columns)
+        self._all_columns = tuple(columns)
+        self._shown_columns: list[int] = []
         self._rows: Sequence[Row] = ()
         self._empty = empty
+        self._make = self._cell_of
 
-    @property
-    def row_count(self) -> int:
-        """How many rows there are."""
-        return len(self._rows)
-
-    def row(self, index: int) -> Row:
+    def row_at(self, index: int) -> Row:
         """Return a row as it was given."""
         return self._rows[index]
 
     def show(self, rows: Sequence[Row], *, highlight: int | None = 0) -> None:
         """Show these rows, one of them highlighted."""
-        self._rows = rows
-        self.virtual_size = Size(0, len(self._rows) + 1)
-        wanted = None if highlight is None or not self._rows else min(highlight, len(self._rows) - 1)
+        self._rows, self.row_count = rows, len(rows)
+        self.virtual_size = Size(0, len(rows) + 1)
+        wanted = None if highlight is None or not rows else min(highlight, len(rows) - 1)
         is_same = wanted == self.highlighted
         self.highlighted = wanted
         if is_same:
@@ -184,84 +158,47 @@ class Rows(ScrollView, can_focus=True):
 
     def watch_highlighted(self, index: int | None) -> None:
         """Bring the highlighted row into view and tell of it."""
-        if index is not None:
-            # Above the first row stand the titles, which do not scroll.
-            self.scroll_to_region(Region(0, index, 1, 2), animate=False, force=True, immediate=True, x_axis=False)
+        super().go_to(index or 0, 0)
         self.refresh()
         self.post_message(self.Highlighted(self, index))
 
-    def action_move(self, by: int) -> None:
-        """Highlight the row so many further down."""
-        self._highlight((self.highlighted or 0) + by)
+    def go_to(self, row: int, column: int) -> None:
+        """Highlight a row, or the one nearest to it."""
+        if self._rows:
+            self.highlighted = max(0, min(row, len(self._rows) - 1))
 
-    def action_move_page(self, direction: int) -> None:
-        """Highlight the row a page further."""
-        self.action_move(direction * max(1, self.scrollable_content_region.height - 2))
-
-    def action_move_to(self, index: int) -> None:
-        """Highlight the first row or, for -1, the last."""
-        self._highlight(len(self._rows) - 1 if index < 0 else index)
+    def is_under_cursor(self, row: int, column: int) -> bool:
+        """Whether the row is highlighted."""
+        return row == self.highlighted
 
     def action_choose(self) -> None:
         """Open the highlighted row."""
         if self.highlighted is not None:
             self.post_message(self.Chosen(self, self.highlighted))
 
-    def on_click(self, event: events.Click) -> None:
-        """Highlight the row that is clicked; a second click opens it."""
-        place = event.get_content_offset(self)
-        if place is None or place.y < 1:
-            return
-        index = place.y - 1 + self.scroll_offset.y
-        if index >= len(self._rows):
-            return
-        if index == self.highlighted:
-            self.action_choose()
-        else:
-            self.highlighted = index
+    def on_resize(self, event: events.Resize) -> None:
+        """Share the width among the columns."""
+        widths = self.widths(self._region.width)
+        self._shown_columns = [index for index, width in enumerate(widths) if width]
+        self._lay_out([GridColumn(self._all_columns[index].title, widths[index]) for index in self._shown_columns])
+        super().go_to(self.row, 0)
 
-    def _highlight(self, index: int) -> None:
-        if self._rows:
-            self.highlighted = max(0, min(index, len(self._rows) - 1))
+    def widths(self, width: int) -> list[int]:
+        """Return the width of every column in a list of that width; 0 for those that are left out."""
+        shown = [not (column.wide_only and width < self.NARROW) for column in self._all_columns]
+        fixed = sum(c.width for c, is_shown in zip(self._all_columns, shown, strict=True) if is_shown)
+        gaps = self.GAP * (sum(shown) - 1)
+        sharing = sum(is_shown and not c.width for c, is_shown in zip(self._all_columns, shown, strict=True))
+        each = max(4, (width - fixed - gaps) // sharing) if sharing else 0
+        return [(c.width or each) if is_shown else 0 for c, is_shown in zip(self._all_columns, shown, strict=True)]
 
     def render_line(self, y: int) -> Strip:
-        """Return one line of what is in view."""
-        width = self.scrollable_content_region.width
-        if y == 0:
-            return self._strip(tuple(column.title for column in self._columns), "rows--titles", width)
-        index = y - 1 + self.scroll_offset.y
-        if not self._rows and y == 1:
-            return Strip([Segment(set_cell_size(f"  {one_line(self._empty)}", width), self._style("rows--muted"))])
-        if index >= len(self._rows):
-            return Strip.blank(width, self.rich_style)
-        row = self._rows[index]
-        names = [f"rows--{row.tone}"] if row.tone else []
-        if index == self.highlighted:
-            names.append("rows--highlighted")
-        return self._strip(row.cells, " ".join(names), width)
+        """Draw one line, or what is said while there is none."""
+        if y == 1 and not self._rows:
+            style = self._styled(self.rich_style, "muted")
+            return Strip([Segment(f"  {one_line(self._empty)}", style)]).adjust_cell_length(self._region.width, style)
+        return super().render_line(y)
 
-    def _strip(self, cells: tuple[str, ...], names: str, width: int) -> Strip:
-        parts = []
-        for cell, cells_wide in zip(cells, self._widths(width), strict=True):
-            if cells_wide:
-                text = one_line(cell[:CELL_LIMIT])
-                if cell_len(text) > cells_wide:
-                    text = set_cell_size(text, cells_wide - 1) + "…"
-                parts.append(set_cell_size(text, cells_wide))
-        line = set_cell_size((" " * _GAP).join(parts), width)
-        return Strip([Segment(line, self._style(names))], width)
-
-    def _style(self, names: str) -> Style:
-        style = self.rich_style
-        for name in names.split():
-            style += self.get_component_rich_style(name, partial=True)
-        return style
-
-    def _widths(self, width: int) -> list[int]:
-        """Return the width of every column; 0 for those that are left out."""
-        shown = [not (column.wide_only and width < self.NARROW) for column in self._columns]
-        fixed = sum(c.width for c, is_shown in zip(self._columns, shown, strict=True) if is_shown)
-        gaps = _GAP * (sum(shown) - 1)
-        sharing = sum(is_shown and not c.width for c, is_shown in zip(self._columns, shown, strict=True))
-        each = max(4, (width - fixed - gaps) // sharing) if sharing else 0
-        return [(c.width or each) if is_shown else 0 for c, is_shown in zip(self._columns, shown, strict=True)]
+    def _cell_of(self, row: int, column: int) -> GridCell:
+        found = self._rows[row]
+        return GridCell(one_line(found.cells[self._shown_columns[column]][:CELL_LIMIT]), found.tone)

@@ -20,14 +20,9 @@ from structrag.cli.narration import describe
 from structrag.cli.text import clean, one_line
 from structrag.events import DocumentAdded
 from structrag.tui import jobs
-from structrag.tui.calls import CallsDialog
-from structrag.tui.compare import CompareScreen, Comparison
 from structrag.tui.conversation import Conversation
 from structrag.tui.corpus import OpenCorpus
-from structrag.tui.details import Details
-from structrag.tui.dialogs import SourceDialog
-from structrag.tui.excerpt import excerpt, opening
-from structrag.tui.export_dialog import ExportDialog
+from structrag.tui.examples import EMPTY_CORPUS, LOADING, Examples, invitation
 from structrag.tui.inquiry import Inquiry
 from structrag.tui.keys import action
 from structrag.tui.library import Library
@@ -35,15 +30,12 @@ from structrag.tui.mentions import resolve
 from structrag.tui.messages import AddingProgressed, Asking, CorpusFailed, CorpusOpened, DocumentsAdded
 from structrag.tui.panes import Place
 from structrag.tui.state import State
-from structrag.tui.views.view import EditWanted, SourceWanted
-from structrag.types import Answer, Evidence, SourceDocument, StructureType
+from structrag.tui.views.view import EditWanted
+from structrag.types import Answer, SourceDocument, StructureType
 
 if TYPE_CHECKING:
     from structrag.structures.edits import Edit
-
-EMPTY_CORPUS = (
-    "There are no documents yet.\n\nPress d to load the demo corpus, or F2 to add your own files and folders."
-)
+    from structrag.tui.compare import Comparison
 
 
 class QuestionScreen(Screen[None]):
@@ -75,6 +67,7 @@ class QuestionScreen(Screen[None]):
         action("ask", "z", "zoom", "Give the right pane all the room, or give it back", show=False),
         action("ask", "w", "ask_over_all", "Ask over all documents again", show=False),
         action("ask", "d", "load_demo", "Load demo"),
+        action("ask", "down", "choose_example", "Examples", tooltip="Go to the questions to begin with"),
         action("ask", "escape", "cancel", "Cancel"),
         action("ask", "escape", "leave_question", "Leave the question", show=False),
     ]
@@ -133,13 +126,17 @@ class QuestionScreen(Screen[None]):
         if documents:
             self.inquiry.state = State.READY
             self.conversation.status.finish(f"{self._corpus_name} is open")
-            self.conversation.show_invitation("")
+            self._invite(documents)
             question.focus()
         else:
             self.inquiry.state = State.EMPTY
             self._waiting = ""
             self.conversation.status.finish(f"{self._corpus_name} is empty")
             self.conversation.show_invitation(EMPTY_CORPUS)
+
+    def _invite(self, documents: Sequence[SourceDocument]) -> None:
+        self.conversation.show_invitation(*invitation(documents, self._demo()))
+        self.refresh_bindings()
 
     def hear_of(self, documents: Sequence[SourceDocument]) -> None:
         """Take note of what another screen saw in the corpus, if that is news and this one is not adding itself."""
@@ -204,7 +201,7 @@ class QuestionScreen(Screen[None]):
     def action_load_demo(self) -> None:
         """Add the demo corpus."""
         self.inquiry.state = State.ADDING
-        self.conversation.show_invitation("")
+        self.conversation.show_invitation(LOADING)
         self.conversation.status.start("Loading the demo corpus")
         self._add_demo()
 
@@ -231,6 +228,8 @@ class QuestionScreen(Screen[None]):
         question = event.value.strip()
         if not question:
             return
+        # It is read from its beginning while it is answered; going back to it selects it all.
+        event.input.cursor_position = 0
         if self._documents:
             self.ask_text(question)
             return
@@ -241,6 +240,16 @@ class QuestionScreen(Screen[None]):
         self.conversation.show_question(question)
         self.conversation.status.say(f"Opening {self._corpus_name}; then your question is asked")
         self.refresh_bindings()
+
+    def action_choose_example(self) -> None:
+        """Go to the questions that are offered to begin with."""
+        self.set_focus(self.conversation.examples)
+
+    @on(Examples.Chosen)
+    def _ask_example(self, message: Examples.Chosen) -> None:
+        self.conversation.question.value = message.question
+        self.conversation.question.cursor_position = 0
+        self.ask_text(message.question)
 
     def action_ask_again(self, structure: str) -> None:
         """Ask the last question by way of another structure, and keep that as the user's preference."""
@@ -277,7 +286,6 @@ class QuestionScreen(Screen[None]):
             self.notify("This can be edited once the question is answered.", severity="warning", markup=False)
             return
 
-        # Here, as it knows what edits there are: the first paint does not wait for that.
         from structrag.tui.edit_dialog import EditDialog
 
         def proceed(edit: Edit | None) -> None:
@@ -288,6 +296,8 @@ class QuestionScreen(Screen[None]):
 
     def action_compare(self) -> None:
         """Ask the question by way of all structures and show the answers side by side."""
+        from structrag.tui.compare import CompareScreen
+
         inquiry = self.inquiry
         answer = inquiry.answer
         # The structures are asked without what was said before, so the question must stand alone.
@@ -309,27 +319,6 @@ class QuestionScreen(Screen[None]):
     def _show_earlier_answer(self, message: Library.AnswerChosen) -> None:
         self.reopen(message.answer)
 
-    @on(Library.DocumentChosen)
-    def _show_document(self, message: Library.DocumentChosen) -> None:
-        self.app.push_screen(SourceDialog(message.document.title, opening(message.document)))
-
-    @on(Details.CitationChosen)
-    @on(Conversation.CitationChosen)
-    def _show_citation(self, message: Details.CitationChosen | Conversation.CitationChosen) -> None:
-        citation = message.citation
-        self._open_source(citation.evidence, citation.title, citation.locator)
-
-    @on(SourceWanted)
-    def _show_item(self, message: SourceWanted) -> None:
-        span = message.evidence.span
-        document = self._documents.get(span.document_id)
-        title, locator = (document.title, document.locate(span.start)) if document else (span.document_id, "")
-        self._open_source(message.evidence, title, locator)
-
-    def _open_source(self, evidence: Evidence, title: str, locator: str) -> None:
-        place = ", ".join(part for part in (title, locator) if part)
-        self.app.push_screen(SourceDialog(place, excerpt(evidence, self._documents.get(evidence.span.document_id))))
-
     def action_type_question(self) -> None:
         """Go to the question."""
         self.inquiry.panes.see(Place.ANSWER)
@@ -348,15 +337,20 @@ class QuestionScreen(Screen[None]):
         self.inquiry.panes.see(Place.STRUCTURE)
 
     def action_mark_citation(self, step: int) -> None:
-        """Mark another citation of the answer."""
+        """Mark another citation of the answer, where Enter opens it."""
+        self.inquiry.panes.see(Place.ANSWER)
         self.inquiry.mark_citation(step)
 
     def action_show_calls(self) -> None:
         """Show what the model received."""
+        from structrag.tui.calls import CallsDialog
+
         self.app.push_screen(CallsDialog(self._open_corpus, self.inquiry.calls, self.inquiry.answer))
 
     def action_export(self) -> None:
         """Write the structure of the answer to a file."""
+        from structrag.tui.export_dialog import ExportDialog
+
         if self.inquiry.answer is not None:
             self.app.push_screen(ExportDialog(self._open_corpus, self.inquiry.answer))
 
@@ -391,6 +385,7 @@ class QuestionScreen(Screen[None]):
             "start_anew": not is_typing and bool(inquiry.thread),
             "zoom": not is_typing,
             "ask_over_all": not is_typing and self._scope is not None,
+            "choose_example": is_typing and self.conversation.examples.display,
             "load_demo": self.state is State.EMPTY,
             "cancel": inquiry.under_way is not None or bool(self._waiting) or self.state is State.ADDING,
             "leave_question": is_typing,

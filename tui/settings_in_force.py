@@ -15,6 +15,7 @@ from structrag.errors import ConfigError
 from structrag.tui.keys import clashes, split_keys, with_companions
 from structrag.tui.requests import SettingsInForce
 from structrag.tui.themes import HIGH_CONTRAST
+from structrag.usage import Prices
 
 if TYPE_CHECKING:
     from structrag.config import BudgetSettings
@@ -107,7 +108,8 @@ def read_in_force(folder: Path, model: str | None) -> SettingsInForce:
     from structrag.config import load_settings
 
     settings, _ = load_settings(folder.expanduser(), {"models.chat": model} if model else None)
-    return SettingsInForce(settings.models.chat, _budget(settings.budget))
+    prices = Prices(settings.models.prompt_price, settings.models.completion_price)
+    return SettingsInForce(settings.models.chat, _budget(settings.budget), prices)
 
 
 def _budget(budget: BudgetSettings) -> str:

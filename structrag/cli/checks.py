@@ -7,24 +7,22 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from structrag.cli.invocation import is_corpus
 from structrag.errors import StructRAGError
 
 if TYPE_CHECKING:
     from structrag.cli.narration import Activity
-    from structrag.config import ModelSettings
+    from structrag.config import ModelSettings, Settings
 
 _DISTRIBUTION = "structrag"
 _REQUIREMENT = re.compile(r"(?P<package>[\w.-]+)[^;]*;.*\bextra == ['\"](?P<extra>[\w-]+)['\"]")
 _ALL = "all"
-_INDEX_FOLDER = "chroma"
 _SPARE_BYTES = 1 << 28
 """Free space under which an index or a model can no longer be written."""
 _COMFORTABLE_BYTES = 2 << 30
@@ -34,11 +32,17 @@ Status = Literal["ok", "warn", "fail"]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a check found; ``remedy`` says what to do unless all is well."""
+    """What a check found.
+
+    Attributes:
+        remedy: What to do, unless all is well.
+        repair: Does what ``--repair`` does about it, and returns what that was.
+    """
 
     status: Status
     message: str
     remedy: str = ""
+    repair: Callable[[], str] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ class Outcome:
 
     Attributes:
         is_model: Whether a failure means that models cannot be used, rather than anything else.
+        repaired: What was repaired before that verdict.
     """
 
     name: str
@@ -54,10 +59,12 @@ class Outcome:
     message: str
     remedy: str
     is_model: bool
+    repaired: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form that ``structrag doctor --json`` prints."""
-        return {"name": self.name, "status": self.status, "message": self.message, "remedy": self.remedy}
+        record = {"name": self.name, "status": self.status, "message": self.message, "remedy": self.remedy}
+        return record | ({"repaired": self.repaired} if self.repaired else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +76,39 @@ class Check:
     is_model: bool = False
 
 
-def run_checks(checks: list[Check], activity: Activity) -> Iterator[Outcome]:
-    """Run the checks one after the other; an error raised on purpose is the verdict of its check."""
+def run_checks(checks: list[Check], activity: Activity, *, repair: bool = False) -> Iterator[Outcome]:
+    """Run the checks one after the other, and on demand repair what can be, which is then checked once more.
+
+    An error raised on purpose is the verdict of its check.
+    """
     for check in checks:
+        repaired = ""
         with activity:
             activity.say(f"Checking: {check.name}")
-            try:
-                verdict = check.run()
-            except StructRAGError as error:
-                verdict = Verdict("fail", error.message, error.hint or "")
-        yield Outcome(check.name, verdict.status, verdict.message, verdict.remedy, check.is_model)
+            verdict = _verdict(check.run)
+            if repair and verdict.repair is not None:
+                activity.say(f"Repairing: {check.name}")
+                try:
+                    repaired = verdict.repair()
+                except StructRAGError as error:
+                    verdict = Verdict("fail", f"{verdict.message}; not repaired: {error.message}", error.hint or "")
+                else:
+                    verdict = _verdict(check.run)
+        yield Outcome(check.name, verdict.status, verdict.message, verdict.remedy, check.is_model, repaired)
 
 
-def all_checks(models: ModelSettings, folder: Path, activity: Activity, *, offline: bool) -> list[Check]:
+def _verdict(run: Callable[[], Verdict]) -> Verdict:
+    try:
+        return run()
+    except StructRAGError as error:
+        return Verdict("fail", error.message, error.hint or "")
+
+
+def all_checks(settings: Settings, folder: Path, activity: Activity, *, offline: bool) -> list[Check]:
     """Return the checks for these settings and this corpus folder; ``offline`` leaves the chat model alone."""
+    from structrag.cli import corpus_checks
+
+    models = settings.models
     return [
         Check("python", check_python),
         *(Check(f"extra {extra}", partial(check_extra, extra)) for extra in known_extras()),
@@ -90,7 +116,10 @@ def all_checks(models: ModelSettings, folder: Path, activity: Activity, *, offli
         Check("chat model", partial(check_chat, models, activity, offline=offline), is_model=True),
         Check("embedder", partial(check_embedder, models), is_model=True),
         Check("corpus", partial(check_folder, folder)),
-        Check("documents", partial(check_documents, models, folder)),
+        Check("database", partial(corpus_checks.check_database, settings.retrieval, folder)),
+        Check("records", partial(corpus_checks.check_records, folder)),
+        Check("documents", partial(corpus_checks.check_documents, models, folder)),
+        Check("router", partial(corpus_checks.check_router, settings.router)),
         Check("disk", partial(check_disk, models, folder)),
     ]
 
@@ -179,38 +208,6 @@ def check_folder(folder: Path) -> Verdict:
     except OSError as error:
         return Verdict("fail", f"{folder}: {error.strerror}", "Choose another folder: --corpus DIR.")
     return Verdict("ok", f"{folder} is {'readable and writable' if exists else 'not there yet, and can be created'}")
-
-
-def check_documents(models: ModelSettings, folder: Path) -> Verdict:
-    """Check that the index holds the chunks of the documents and no others.
-
-    The corpus is not opened for that as for other commands: opening it repairs what is looked for here.
-    """
-    from structrag.corpus.store import DATABASE_NAME, CorpusStore
-    from structrag.index.chroma import VectorIndex
-    from structrag.models.embedding import load_embedder
-
-    if not is_corpus(folder):
-        return Verdict("ok", "none yet")
-    folder = folder.expanduser()
-    embedder = load_embedder(models.embedder)
-    with CorpusStore.open(folder / DATABASE_NAME) as store:
-        store.check_embedder(embedder.name)
-        documents = len(store.ids())
-        stored = {chunk_id for chunk_id, _ in store.chunks()}
-    if not (folder / _INDEX_FOLDER).is_dir():
-        indexed: set[int] = set()
-    else:
-        with VectorIndex(folder / _INDEX_FOLDER, embedder) as index:
-            indexed = set(index.entries())
-    if stored != indexed:
-        message = f"{len(stored - indexed)} chunks are not in the index, {len(indexed - stored)} are there in excess"
-        return Verdict(
-            "warn",
-            message,
-            f"The next question repairs it, and so does adding a document: structrag add PATH -c {folder}",
-        )
-    return Verdict("ok", f"{documents} documents in {len(stored)} chunks, all of them in the index")
 
 
 def check_disk(models: ModelSettings, folder: Path) -> Verdict:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
+from structrag.cli.start import CORPUS_VARIABLE, DEFAULT_CORPUS, usual_folder
 from structrag.errors import StoreError
 
 if TYPE_CHECKING:
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
     from structrag.models.weights import Progress
     from structrag.pipeline import StructRAG
-
-CORPUS_VARIABLE = "STRUCTRAG_CORPUS"
-DEFAULT_CORPUS = Path("my-corpus")
 
 CorpusOption = Annotated[
     Path | None,
@@ -81,7 +78,7 @@ class Invocation:
 
     def folder(self, option: Path | None) -> Path:
         """Return the corpus folder: the command's option, the one before its name, environment, default."""
-        return option or self.corpus or Path(os.environ.get(CORPUS_VARIABLE) or DEFAULT_CORPUS)
+        return option or self.corpus or usual_folder()
 
     def existing_folder(self, option: Path | None) -> Path:
         """Return the corpus folder, for commands that have nothing to do in a new one.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from structrag.cli.evaluation import label
 from structrag.cli.invocation import CorpusOption, Invocation, JsonLinesOption, JsonOption, is_corpus
 from structrag.cli.synthesis import synthesize
 from structrag.cli.text import columns, narrate, write, write_json
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 router = typer.Typer(help="The router: versions, training, evaluation.", no_args_is_help=True)
 router.command()(synthesize)
+router.command()(label)
 
 
 @router.callback()

@@ -12,7 +12,7 @@ from typing import Any
 from structrag.errors import StoreError
 
 SCHEMA_VERSION = "2"
-_OLDER_VERSIONS = ("1",)
+OLDER_VERSIONS = ("1",)
 """Of these, only tables are missing, which are made when the corpus is opened; all that it holds stays as it is."""
 _SECONDS_TO_WAIT = 30.0
 # AUTOINCREMENT: the number of a deleted chunk is never given again, so that what an index still holds under it
@@ -53,11 +53,11 @@ _HINTS = {
     sqlite3.SQLITE_CANTOPEN: ("it cannot be opened", "Make the folder readable and writable for this user."),
     sqlite3.SQLITE_NOTADB: (
         "the file is not a database",
-        "Move it away and add the documents again, or restore it from a backup.",
+        "Save what can be read, with `structrag doctor --repair`, or restore it from a backup.",
     ),
     sqlite3.SQLITE_CORRUPT: (
         "the file is damaged",
-        "Move it away and add the documents again, or restore it from a backup.",
+        "Save what can be read, with `structrag doctor --repair`, or restore it from a backup.",
     ),
     sqlite3.SQLITE_BUSY: ("another process is writing to it", "Try again when that has finished."),
     sqlite3.SQLITE_LOCKED: ("another process is writing to it", "Try again when that has finished."),
@@ -130,7 +130,7 @@ class Database:
         with self.transaction():
             self.change(_SCHEMA[0])
             found = self.row("SELECT value FROM meta WHERE key = 'schema'")
-            if found and found[0] not in (SCHEMA_VERSION, *_OLDER_VERSIONS):
+            if found and found[0] not in (SCHEMA_VERSION, *OLDER_VERSIONS):
                 raise StoreError(
                     f"{self._name} has version {found[0]} of the schema, not {SCHEMA_VERSION}.",
                     hint="Open it with the version of StructRAG that made it, or add the documents to a new corpus.",

@@ -82,7 +82,7 @@ def _can_be_seen(thing: dict[str, Any], page: Page) -> bool:
         return True
     left, top, right, bottom = page.bbox
     on_page = thing["x1"] > left and thing["x0"] < right and thing["bottom"] > top and thing["top"] < bottom
-    return on_page and min(thing["height"], thing["size"]) >= _SMALLEST
+    return bool(on_page and min(thing["height"], thing["size"]) >= _SMALLEST)
 
 
 def _rows(table: Table) -> list[list[str | None]]:

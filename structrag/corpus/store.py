@@ -13,6 +13,13 @@ from types import TracebackType
 from typing import Any
 
 from structrag.corpus.database import Database
+from structrag.corpus.records import (
+    StoredEdit,
+    StoredPreference,
+    read_record,
+    record_or_nothing,
+    unpacked_calls,
+)
 from structrag.corpus.spending import Spending
 from structrag.errors import IndexMismatchError, StoreError
 from structrag.types import Locator, Passage, SourceDocument, Span
@@ -31,26 +38,6 @@ class IndexedText:
     chunk_id: int
     document_id: str
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class StoredPreference:
-    """What a person preferred; ``created`` is an ISO time in UTC."""
-
-    id: int
-    created: str
-    payload: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class StoredEdit:
-    """What a person changed, ``{}`` if damaged; ``created`` is an ISO time in UTC, ``undone``: it no longer counts."""
-
-    id: int
-    created: str
-    who: str
-    payload: dict[str, Any]
-    undone: bool
 
 
 class CorpusStore:
@@ -197,8 +184,12 @@ class CorpusStore:
         if recorded != name:
             raise IndexMismatchError(
                 f"The index of this corpus was made by the embedder {recorded!r}, not by {name!r}.",
-                hint=f"Use {recorded!r} again, or add the documents to a new corpus.",
+                hint=f"Use {recorded!r} again, or make the index anew with {name!r}: structrag doctor --repair",
             )
+
+    def set_embedder(self, name: str) -> None:
+        """Record another embedder, for an index that is to be made anew."""
+        self._database.change("INSERT OR REPLACE INTO meta VALUES ('embedder', ?)", [name])
 
     # What was built of a document, and what the chat model replied.
 
@@ -256,7 +247,7 @@ class CorpusStore:
         if row is None:
             self.answer(answer_id)
             return None
-        return _unpacked(answer_id, row[0])
+        return unpacked_calls(answer_id, row[0])
 
     def last_calls(self, answers: int) -> list[dict[str, Any]]:
         """Return the calls of the model that led to the last so many answers.
@@ -265,24 +256,28 @@ class CorpusStore:
             StoreError: A record is damaged.
         """
         rows = self._database.rows("SELECT answer_id, payload FROM calls ORDER BY rowid DESC LIMIT ?", [answers])
-        return [call for answer_id, packed in rows for call in _unpacked(answer_id, packed)]
+        return [call for answer_id, packed in rows for call in unpacked_calls(answer_id, packed)]
 
     def answer(self, answer_id: str) -> dict[str, Any]:
         """Return one answer.
 
         Raises:
-            StoreError: There is none of that id; the nearest one is named.
+            StoreError: There is none of that id; the nearest one is named. Or the record is damaged.
         """
         row = self._database.row("SELECT payload FROM answers WHERE id = ?", [answer_id])
         if row is None:
             known = [known_id for (known_id,) in self._database.rows("SELECT id FROM answers")]
             raise StoreError(f"There is no answer {answer_id!r}.", hint=_nearest(answer_id, known))
-        return dict(json.loads(row[0]))
+        return read_record(row[0], f"the answer {answer_id!r}")
 
     def answers(self, limit: int = 50) -> list[dict[str, Any]]:
-        """Return the last ``limit`` answers, newest first."""
-        rows = self._database.rows("SELECT payload FROM answers ORDER BY rowid DESC LIMIT ?", [limit])
-        return [dict(json.loads(payload)) for (payload,) in rows]
+        """Return the last ``limit`` answers, newest first.
+
+        Raises:
+            StoreError: A record is damaged.
+        """
+        rows = self._database.rows("SELECT id, payload FROM answers ORDER BY rowid DESC LIMIT ?", [limit])
+        return [read_record(payload, f"the answer {answer_id!r}") for answer_id, payload in rows]
 
     def add_preference(self, payload: dict[str, Any]) -> int:
         """Keep what a person preferred, and return the number by which it can be undone."""
@@ -300,9 +295,13 @@ class CorpusStore:
             raise StoreError(f"There is no preference {preference_id}.")
 
     def preferences(self) -> list[StoredPreference]:
-        """Return the preferences that were not undone, oldest first."""
+        """Return the preferences that were not undone, oldest first.
+
+        Raises:
+            StoreError: A record is damaged.
+        """
         rows = self._database.rows("SELECT id, created, payload FROM preferences WHERE undone = 0 ORDER BY id")
-        return [StoredPreference(number, created, json.loads(payload)) for number, created, payload in rows]
+        return [StoredPreference(row[0], row[1], read_record(row[2], f"the preference {row[0]}")) for row in rows]
 
     def add_edit(self, payload: Mapping[str, Any], *, who: str) -> int:
         """Keep what somebody changed in a structure, and return the number by which it can be undone."""
@@ -325,7 +324,7 @@ class CorpusStore:
         """Return the edits that count, oldest first; on demand those that were undone too."""
         where = "" if with_undone else "WHERE undone = 0"
         rows = self._database.rows(f"SELECT id, created, who, payload, undone FROM edits {where} ORDER BY id")
-        return [StoredEdit(row[0], row[1], row[2], _object(row[3]), bool(row[4])) for row in rows]
+        return [StoredEdit(row[0], row[1], row[2], record_or_nothing(row[3]), bool(row[4])) for row in rows]
 
     def _documents(self, where: str, values: Iterable[Any] = ()) -> list[SourceDocument]:
         rows = self._database.rows(f"SELECT {_COLUMNS} FROM documents {where} ORDER BY id", values)
@@ -370,21 +369,6 @@ class CorpusStore:
 def _among(column: str, wanted: Collection[Any] | None) -> tuple[str, list[str]]:
     """Return a WHERE clause and its value; through JSON, since SQLite limits the number of variables."""
     return ("", []) if wanted is None else (f"WHERE {column} {_IS_AMONG}", [json.dumps(list(wanted))])
-
-
-def _unpacked(answer_id: str, packed: bytes) -> list[dict[str, Any]]:
-    try:
-        return list(json.loads(zlib.decompress(packed)))
-    except (zlib.error, ValueError, TypeError) as error:
-        raise StoreError(f"The record of the calls of the answer {answer_id!r} is damaged: {error}.") from error
-
-
-def _object(text: str) -> dict[str, Any]:
-    """Return a kept JSON object; an empty one where it is damaged."""
-    try:
-        return dict(json.loads(text))
-    except (ValueError, TypeError):
-        return {}
 
 
 def _nearest(wanted: str, known: Sequence[str]) -> str | None:

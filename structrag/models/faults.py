@@ -10,9 +10,8 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from structrag.errors import ModelError, ModelOutputError, StructRAGError, TransientModelError
-from structrag.models.replies import shortened
+from structrag.models.replies import OversizeError, shortened
 from structrag.models.secrets import redacted
-from structrag.models.transport import OversizeError
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

@@ -19,6 +19,10 @@ _LONGEST_COMPLAINT = 300
 """Characters of what is wrong: it quotes the reply, and goes into the next prompt."""
 
 
+class OversizeError(Exception):
+    """The response is larger than any reply."""
+
+
 def text_of(message: AIMessage, max_tokens: int) -> str:
     """Return the text of a reply, or of a refusal, fit to be stored and no longer than so many tokens can be."""
     text = str(message.text) or str(message.additional_kwargs.get("refusal") or "")

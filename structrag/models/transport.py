@@ -9,15 +9,13 @@ from functools import cache
 
 import httpx
 
+from structrag.models.replies import OversizeError
+
 _CONNECT_SECONDS = 10.0
 """A server that is there takes the connection at once, however long it then thinks."""
 MOST_BYTES = 4_000_000
 """Of one response: a thousand times what replies have, log-likelihoods included."""
 _STARTED = "structrag.started"
-
-
-class OversizeError(Exception):
-    """The response is larger than any reply."""
 
 
 class _Bounded(httpx.SyncByteStream):

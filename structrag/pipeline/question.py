@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from structrag.config import Settings
+from structrag.config import RouterSettings, Settings
 from structrag.corpus.profile import profile
-from structrag.corpus.store import CorpusStore, StoredEdit
+from structrag.corpus.records import StoredEdit
+from structrag.corpus.store import CorpusStore
 from structrag.errors import BuildError, ModelOutputError, StoreError
 from structrag.events import Answered, PassagesRetrieved, QuestionRewritten, RouteChosen, StructureBuilt
 from structrag.index.retriever import Retriever
@@ -19,8 +20,8 @@ from structrag.router.occlusion import MovingWord, moving_words
 from structrag.router.protocol import ScoringRouter
 from structrag.router.template import MOST_DOCUMENTS
 from structrag.session import Session
-from structrag.structures.building import BuildRequest
-from structrag.types import Answer, Citation, Evidence, Route, Structure, StructureType
+from structrag.structures.building import Builder, BuildRequest
+from structrag.types import Answer, Citation, Evidence, Passage, Route, SourceDocument, Structure, StructureType
 from structrag.utilizer.finding import NOTHING_FOUND, Finding
 
 if TYPE_CHECKING:
@@ -80,6 +81,14 @@ class QuestionRun:
         self._router = router
         self._settings = settings
 
+    def search(self, text: str, *, k: int, scope: Sequence[str] | None) -> list[Passage]:
+        """Return the ``k`` best passages for a question, best first.
+
+        Raises:
+            StoreError: The scope names a document that the corpus does not hold.
+        """
+        return self._retriever.search(text, k=k, scope=scope)
+
     def route(self, question: Question, session: Session) -> Route:
         """Return the route of a question over the documents that share most words with it.
 
@@ -122,9 +131,23 @@ class QuestionRun:
         settings = self._settings.retrieval
         passages = self._retriever.search(question.asked, k=settings.passages, scope=question.scope)
         ids = self._retriever.documents(question.asked, limit=settings.documents, scope=question.scope)
-        documents = tuple(self._store.document(document_id) for document_id in ids)
         scope = question.scope if question.scope is not None else self._store.ids()
-        return BuildRequest(question.asked, documents, tuple(passages), left_out=len(scope) - len(documents))
+        beyond = [document_id for document_id in dict.fromkeys(scope) if document_id not in ids]
+        documents, further = (
+            tuple(self._store.document(document_id) for document_id in each)
+            for each in (ids, beyond[: max(0, settings.listed_documents - len(ids))])
+        )
+        return BuildRequest(
+            question.asked, documents, tuple(passages), left_out=len(beyond), further=further, scope=question.scope
+        )
+
+    def document(self, document_id: str) -> SourceDocument:
+        """Return a document of the corpus.
+
+        Raises:
+            StoreError: There is none of that id.
+        """
+        return self._store.document(document_id)
 
     def answer(self, question: Question, session: Session) -> Answer:
         """Answer the question; the last event is `Answered`.
@@ -155,16 +178,8 @@ class QuestionRun:
         return replace(question, standalone=rewritten)
 
     def candidates(self, question: Question, route: Route) -> list[StructureType]:
-        """Return the structures to try, in order.
-
-        A caller's choice is the only one. Otherwise the route's structure comes first; an unsure route adds its
-        runner-up, unless the settings say otherwise; and passages come last, since reading them costs one call and
-        what one structure misses they may hold. Which of them answered is in the answer and in its trace.
-        """
-        if question.structure:
-            return [question.structure]
-        second = [route.runner_up] if route.unsure and self._settings.router.when_unsure == "runner_up" else []
-        return list(dict.fromkeys([route.structure, *second, StructureType.CHUNK]))
+        """Return the structures to try, in order: a caller's choice alone, or what the route leads to."""
+        return [question.structure] if question.structure else structures_to_try(route, self._settings.router)
 
     def _attempt(self, types: Sequence[StructureType], request: BuildRequest, session: Session) -> Attempt:
         """Try the structures in order until one answers; every further one is noted in the trace.
@@ -197,12 +212,15 @@ class QuestionRun:
         except BuildError as error:
             session.note("build", f"no {type_}: {error.message}")
             return Attempt(type_, None, NOTHING_FOUND)
-        structure = self._edited(built, session)
+        structure = self.edited(built, session)
         session.listener(StructureBuilt(structure))
+        session.library = _Library(request, builder, self, session)
         finding = reasoner.reason(request.question, structure, session)
-        return Attempt(type_, structure, finding, None if structure is built else built)
+        if finding.grown is not None:
+            session.listener(StructureBuilt(finding.grown))
+        return Attempt(type_, finding.grown or structure, finding, None if structure is built else built)
 
-    def _edited(self, built: Structure, session: Session) -> Structure:
+    def edited(self, built: Structure, session: Session) -> Structure:
         """Return the structure with people's edits; those that apply and those whose target is gone are noted."""
         kept_here = kept_edits(self._store)
         if not kept_here:
@@ -224,7 +242,7 @@ class QuestionRun:
         return Answer(
             id=uuid.uuid4().hex[:12],
             question=question.text,
-            text=f"{finding.text} {marks}{_edit_remark(citations)}" if finding.found else NOT_STATED,
+            text=_worded(finding.text, marks + _edit_remark(citations)) if finding.found else NOT_STATED,
             values=finding.values if finding.found else (),
             grounded=finding.found,
             route=route,
@@ -247,6 +265,44 @@ class QuestionRun:
                 continue
             document = self._store.document(item.span.document_id)
             yield Citation(number, item, document.title, document.locate(item.span.start))
+
+
+@dataclass
+class _Library:
+    """More of the scope for a reasoner; documents that were fetched stay in."""
+
+    request: BuildRequest
+    builder: Builder
+    run: QuestionRun
+    session: Session
+
+    def passages(self, query: str, k: int) -> list[Passage]:
+        return self.run.search(query, k=k, scope=self.request.scope)
+
+    def grown(self, document_ids: Collection[str]) -> Structure | None:
+        known = {document.id for document in self.request.documents}
+        added = tuple(self.run.document(each) for each in dict.fromkeys(document_ids) if each not in known)
+        if not added:
+            return None
+        left_out = self.request.left_out - len(added)
+        self.request = replace(self.request, documents=self.request.documents + added, left_out=left_out)
+        return self.run.edited(self.builder.build(self.request, self.session), self.session)
+
+
+def _worded(text: str, marks: str) -> str:
+    """Put the citations' marks behind a sentence, and on a line of their own below a list."""
+    return f"{text}\n\n{marks}" if "\n" in text else f"{text} {marks}"
+
+
+def structures_to_try(route: Route, settings: RouterSettings) -> list[StructureType]:
+    """Return the structures that a route leads to, in the order in which they are tried until one answers.
+
+    The route's structure comes first; an unsure route adds its runner-up, unless the settings say otherwise; and
+    passages come last, since reading them costs one call and what one structure misses they may hold. Which of them
+    answered is in the answer and in its trace.
+    """
+    second = [route.runner_up] if route.unsure and settings.when_unsure == "runner_up" else []
+    return list(dict.fromkeys([route.structure, *second, StructureType.CHUNK]))
 
 
 def kept_edits(store: CorpusStore, *, with_undone: bool = False) -> list[KeptEdit]:

@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from structrag.config import Origin, Settings, load_settings
+from structrag.corpus.sole_writer import SoleWriter
 from structrag.corpus.store import CorpusStore
-from structrag.corpus.sync import add_documents, add_files, recover
 from structrag.errors import ConfigError, StoreError, StructRAGError
 from structrag.events import Event, EventListener, ignore_event
 from structrag.index.chroma import VectorIndex
@@ -24,11 +24,13 @@ from structrag.models.embedding import Embedder, load_embedder
 from structrag.models.loading import load_chat_model
 from structrag.models.weights import Progress, ignore_progress
 from structrag.pipeline.components import load_router
+from structrag.pipeline.documents import HeldDocuments
 from structrag.pipeline.kept import KeptRecords
+from structrag.pipeline.langchain import LangChainParts
 from structrag.pipeline.question import Question, QuestionRun
 from structrag.router.occlusion import MovingWord
 from structrag.session import Session
-from structrag.types import AddReport, Answer, Route, SourceDocument, StructureType
+from structrag.types import Answer, Route, StructureType
 from structrag.usage import Budget, CorpusMeter, Prices, UsageMeter
 
 if TYPE_CHECKING:
@@ -36,10 +38,10 @@ if TYPE_CHECKING:
 
     from structrag.pipeline.estimate import Estimate
     from structrag.pipeline.followups import Exchange
-    from structrag.router import Router
+    from structrag.router import Router, RoutingRequest
 
 
-class StructRAG(KeptRecords):
+class StructRAG(HeldDocuments, KeptRecords, LangChainParts):
     """A corpus: its documents, its index, and the questions asked over it.
 
     Make one with `open` or `from_documents`. It may be used by several threads.
@@ -60,6 +62,8 @@ class StructRAG(KeptRecords):
         self.settings = settings
         self.origins = list(origins)
         self._embedder = embedder or load_embedder(settings.models.embedder)
+        self._writer = SoleWriter(folder)
+        self._is_complete = False
         with ExitStack() as opened:
             self._store: CorpusStore = opened.enter_context(
                 CorpusStore.open(folder / "corpus.sqlite" if folder else None)
@@ -69,16 +73,16 @@ class StructRAG(KeptRecords):
                 VectorIndex(
                     folder / "chroma" if folder else None,
                     self._embedder,
-                    when_opened=lambda index: recover(self._store, index),
+                    when_opened=lambda _: self._complete_index(),
                 )
             )
             opened.pop_all()
-        self._chat = chat or load_chat_model(settings.models, cache=self._store, progress=progress)
+        self.chat = chat or load_chat_model(settings.models, cache=self._store, progress=progress)
         prices = Prices(settings.models.prompt_price, settings.models.completion_price)
         self._meter = CorpusMeter(self._store.spending, Budget(**dict(settings.corpus_budget)), prices)
         retriever = Retriever(self._store, self._vectors, KeywordIndex(self._store))
-        loaded = router or load_router(settings, self._chat)
-        self._run = QuestionRun(self._store, retriever, loaded, settings)
+        self.router: Router = router or load_router(settings, self.chat)
+        self._run = QuestionRun(self._store, retriever, self.router, settings)
 
     @classmethod
     def open(
@@ -141,58 +145,6 @@ class StructRAG(KeptRecords):
             rag.close()
             raise
         return rag
-
-    def add(self, paths: Sequence[str | Path], *, listener: EventListener = ignore_event) -> AddReport:
-        """Read files and folders into the corpus; adding a folder again syncs it.
-
-        Unchanged files are skipped, changed ones replaced, and files gone from a folder removed. A file that
-        cannot be read is reported and the others go on.
-
-        Args:
-            paths: Files and folders.
-            listener: Told every document as it is dealt with.
-        """
-        self._vectors.open()  # also where nothing is new: that repairs what an interruption left
-        retrieval = self.settings.retrieval
-        return add_files(
-            self._store,
-            self._vectors,
-            [Path(path).expanduser() for path in paths],
-            listener=listener,
-            chunk_size=retrieval.chunk_size,
-            overlap=retrieval.overlap,
-        )
-
-    def add_documents(self, documents: Sequence[Document], *, listener: EventListener = ignore_event) -> AddReport:
-        """Take LangChain documents in; one whose ``id`` is there replaces the older version.
-
-        Raises:
-            DocumentError: A document has no text; then none is added.
-        """
-        retrieval = self.settings.retrieval
-        return add_documents(
-            self._store,
-            self._vectors,
-            documents,
-            listener=listener,
-            chunk_size=retrieval.chunk_size,
-            overlap=retrieval.overlap,
-        )
-
-    def remove(self, ids: Sequence[str]) -> None:
-        """Remove documents with all that was built from them.
-
-        Raises:
-            StoreError: The corpus does not hold one of them; then none is removed.
-        """
-        self._store.require(ids)
-        for document_id in dict.fromkeys(ids):
-            self._store.remove(document_id)
-            self._vectors.remove(document_id)
-
-    def documents(self) -> list[SourceDocument]:
-        """Return all documents, by id."""
-        return self._store.documents()
 
     def ask(
         self,
@@ -294,6 +246,10 @@ class StructRAG(KeptRecords):
         session = self._session(ignore_event)
         return self._run.route(asked, session)
 
+    def routing_request(self, question: str, *, documents: Sequence[str] | None = None) -> RoutingRequest:
+        """Return what a router is shown of a question; see `route`."""
+        return self._run.routing_request(self._question(question, None, documents, needs_documents=False))
+
     def estimate(
         self, question: str, structure: StructureType | str | None = None, *, scope: Sequence[str] | None = None
     ) -> Estimate:
@@ -320,7 +276,7 @@ class StructRAG(KeptRecords):
             self._run.retrieve(asked),
             self._run.candidates(asked, self._run.route(asked, session)),
             self.settings.builders,
-            chat=self._chat,
+            chat=self.chat,
             embedder=self._embedder,
             store=self._store,
             prices=session.meter.prices,
@@ -357,7 +313,7 @@ class StructRAG(KeptRecords):
 
     def _session(self, listener: EventListener) -> Session:
         return Session(
-            chat=self._chat,
+            chat=self.chat,
             embedder=self._embedder,
             cache=self._store,
             meter=UsageMeter(Budget(**dict(self.settings.budget)), self._meter.prices, self._meter),

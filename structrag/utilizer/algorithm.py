@@ -6,19 +6,15 @@ import re
 from collections.abc import Iterator
 
 from structrag.corpus.markup import split_sentences
-from structrag.errors import ModelOutputError
-from structrag.models.chat import Prompt
 from structrag.session import Session
 from structrag.structures.algorithm import Algorithm, Branch, Procedure, Step
 from structrag.types import Evidence, Structure, StructureType
+from structrag.utilizer.dialogue import parse_exchanges
 from structrag.utilizer.finding import NOTHING_FOUND, Finding
 from structrag.utilizer.limits import compare
-from structrag.utilizer.reading import classify, load_examples, load_prompt, read
+from structrag.utilizer.reading import classify, read
+from structrag.utilizer.tracing import choose, trace, understand
 
-_LONGEST_TRACE = 30
-_UNKNOWN = "unknown"
-_UNKNOWN_FROM = 0.6
-"""The model must be this sure that the situation does not say, before tracing stops."""
 _OPERATIONS = ("after", "before", "situation", "detail")
 _READ_STEPS = 3
 _READ_PREREQUISITES = 5
@@ -35,12 +31,16 @@ class AlgorithmReasoner:
         """Choose an operation, find the step by nearness, execute, and read the answer from the steps that gives."""
         assert isinstance(structure, Algorithm)
         procedure = structure.procedures[0]
-        operation = classify(question, "algorithm_operation", _OPERATIONS, session)
+        exchanges = parse_exchanges(question)
+        # Answers that somebody gave to checks are a situation, whatever is asked about it.
+        operation = "situation" if exchanges else classify(question, "algorithm_operation", _OPERATIONS, session)
         nearest = _nearest(question, procedure, session)
         session.note("operation", f"{operation} at step {nearest[0].number} of {procedure.title}")
         if operation == "situation":
-            trees = procedure.is_decision_tree
-            ended = _trace(question, procedure, session) if trees else _met(question, nearest, procedure, session)
+            if exchanges or procedure.is_decision_tree:
+                ended = trace(understand(question, exchanges, procedure, session), procedure, session)
+            else:
+                ended = _met(question, nearest, procedure, session)
             if ended is not None:
                 return ended
         if operation == "after" and (following := _what_follows(nearest[0], procedure)).found:
@@ -109,7 +109,7 @@ def _met(question: str, steps: list[Step], procedure: Procedure, session: Sessio
     letters = {chr(ord("a") + i): branch for i, branch in enumerate(offered)}
     lines = [f"Situation: {question}", "Check: which of these is so?"]
     lines += [f"{letter}: {branch.condition}" for letter, (_, branch) in letters.items()]
-    chosen = _choose("\n".join(lines), list(letters), session)
+    chosen = choose("\n".join(lines), list(letters), session)
     return None if chosen is None else _done(*letters[chosen], procedure)
 
 
@@ -126,86 +126,3 @@ def _within_limits(question: str, steps: list[Step], session: Session) -> list[t
         for step, branch in _conditions(steps)
         if branch.outcome and compare(question, branch.condition, session)
     ]
-
-
-def _trace(question: str, procedure: Procedure, session: Session) -> Finding | None:
-    """Follow the branches as far as the situation decides them.
-
-    Returns:
-        The outcome reached, citing every step on the way; where the situation leaves a check open, that check, since
-        it is what to do next; ``None`` if it decides nothing at all.
-    """
-    step: Step | None = procedure.steps[0]
-    way: list[Evidence] = []
-    for _ in range(_LONGEST_TRACE):
-        if step is None:
-            return None
-        way.append(step.evidence)
-        if not step.decides:
-            step = _next(procedure, step, None)
-            continue
-        branch = _decide(question, step, procedure, session)
-        if branch is None:
-            return None if len(way) == 1 else Finding(step.text, (step.text,), tuple(reversed(way)))
-        session.note("step", f"{step.number}: {branch.condition or 'always'} → {branch.target or branch.outcome}")
-        if branch.target is None:
-            if not branch.outcome:
-                return None
-            return Finding(branch.outcome, (branch.outcome,), tuple(reversed(way)))
-        step = _next(procedure, step, branch)
-    return None
-
-
-def _next(procedure: Procedure, step: Step, branch: Branch | None) -> Step | None:
-    if branch is not None:
-        known = {s.number: s for s in procedure.steps}
-        return known.get(branch.target or "")
-    return next((procedure.step(n) for n in procedure.graph().successors(step.number)), None)
-
-
-def _following(procedure: Procedure, step: Step) -> Branch:
-    """The way to the next line; it leads nowhere from the last one."""
-    position = procedure.steps.index(step)
-    following = procedure.steps[position + 1 : position + 2]
-    return Branch("", following[0].number if following else None)
-
-
-def _decide(question: str, step: Step, procedure: Procedure, session: Session) -> Branch | None:
-    """Return the branch that the situation takes, or ``None`` where it does not say."""
-    named = {branch.condition: branch for branch in step.branches if branch.condition}
-    if not named:
-        return step.branches[0]
-    is_yes_no = set(named) <= {"yes", "no"}
-    otherwise = next((b for b in step.branches if not b.condition), None)
-    if is_yes_no:
-        # A check may name one way out alone: the other is "otherwise", or the next step.
-        letters = {word: named.get(word) or otherwise or _following(procedure, step) for word in ("yes", "no")}
-    else:
-        named |= {"none of these": otherwise} if otherwise else {}
-        letters = {chr(ord("a") + i): branch for i, branch in enumerate(named.values())}
-    check = " ".join(step.text.split("\n")[0].split())
-    if is_yes_no and (holds := compare(question, check, session)) is not None:
-        return letters["yes" if holds else "no"]
-    lines = [f"Situation: {question}", f"Check: {check}"]
-    if not is_yes_no:
-        lines += [f"{letter}: {condition}" for letter, condition in zip(letters, named, strict=True)]
-    chosen = _choose("\n".join(lines), list(letters), session)
-    return None if chosen is None else letters[chosen]
-
-
-def _choose(case: str, words: list[str], session: Session) -> str | None:
-    """Return the word that the situation decides for, or ``None`` where it does not say."""
-    offered = [*words, _UNKNOWN]
-    prompt = Prompt(
-        stage="algorithm.decide",
-        system=load_prompt("algorithm_decide"),
-        user=f"{case}\nWords: {', '.join(offered)}",
-        examples=load_examples("algorithm_decide"),
-    )
-    try:
-        shares = session.chat.choose(prompt, offered, session.meter)
-    except ModelOutputError as error:
-        session.note("undecided", error.message)
-        return None
-    best = max(words, key=lambda word: shares[word])
-    return None if shares[_UNKNOWN] >= _UNKNOWN_FROM else best

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from structrag.models.chat import Prompt
 from structrag.session import Session
 from structrag.structures.catalogue import Catalogue, Member, Topic
-from structrag.structures.quotes import find_quote
+from structrag.structures.catalogue_topics import divide
+from structrag.structures.quotes import find_quote, support
 from structrag.types import Evidence, Structure, StructureType
 from structrag.utilizer.finding import NOTHING_FOUND, Finding
+from structrag.utilizer.grouping import group
 from structrag.utilizer.outlines import choose_outline
 from structrag.utilizer.plans import Call, plan
 from structrag.utilizer.reading import judge, load_prompt, read_all
@@ -32,19 +35,48 @@ class CatalogueReasoner:
         """Decide what to list, collect it by walking, let the model pick what fits, and count by code."""
         assert isinstance(structure, Catalogue)
         call = plan(question, "catalogue_plan", session)
+        if call is not None and call.name == "groups":
+            return group([a for a in call.arguments if isinstance(a, str)], structure, session)
+        if call is not None and call.name == "headings":
+            return self._headings(question, call, structure, session)
         if call is None or call.name != "number":
             return _finding(_collect(question, call, structure, session, count=False), structure, count=False)
         counted = next((argument for argument in call.arguments if isinstance(argument, Call)), None)
         return _finding(_collect(question, counted, structure, session, count=True), structure, count=True)
 
+    def _headings(self, question: str, call: Call, catalogue: Catalogue, session: Session) -> Finding:
+        """List what a document is divided into; one without any headings is divided into topics first."""
+        named = " ".join(argument for argument in call.arguments if isinstance(argument, str))
+        meant = [document for document in catalogue.near if support(document.title, named) == 1]
+        among = replace(catalogue, documents=tuple(meant), further=0) if meant else catalogue
+        divided = divide(meant[0], session) if len(meant) == 1 else None
+        if divided is not None and divided is not meant[0]:
+            session.note("topics", f"{divided.title}: {len(divided.children)} topics, named by the model")
+            grown = replace(catalogue, documents=tuple(divided if d is meant[0] else d for d in catalogue.documents))
+            listing = _Listing([(topic.title, topic.evidence) for topic in divided.children], len(grown.documents))
+            return replace(_finding(listing, grown, count=False), grown=grown)
+        outline = choose_outline(question, among, session)
+        if outline is None:
+            return _finding(_collect(question, None, catalogue, session, count=False), catalogue, count=False)
+        session.note("outline", outline.path)
+        listing = _Listing(list(outline.entries), len(catalogue.documents))
+        return _finding(listing, catalogue, count=False)
 
-def _collect(
-    question: str, call: Call | None, catalogue: Catalogue, session: Session, *, count: bool
-) -> list[tuple[str, Evidence]]:
+
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """A list, and over how many documents it was made."""
+
+    entries: list[tuple[str, Evidence]]
+    read: int
+
+
+def _collect(question: str, call: Call | None, catalogue: Catalogue, session: Session, *, count: bool) -> _Listing:
     """Return the entries of the list that a plan names; single statements where it names none that is known."""
     wanted = call.name if call else ""
+    everything = len(catalogue.documents)
     if wanted == "all":
-        return [(document.title, document.evidence) for document in catalogue.documents]
+        return _Listing([(document.title, document.evidence) for document in catalogue.documents], everything)
     if call and wanted in ("mentions", "documents"):
         # What stands there word for word is looked for, not judged: that is exact, and costs nothing.
         named = [thing for thing in call.arguments if isinstance(thing, str)]
@@ -53,14 +85,16 @@ def _collect(
                 "mentions", f"{' '.join(named)!r} stands in {len(found)} of {len(catalogue.documents)} documents"
             )
             # Documents are counted, not titles: several may have the same one.
-            return [(topic.title, hit) for topic, hit in found] if count else _named(question, found, session)
+            listed = [(topic.title, hit) for topic, hit in found] if count else _named(question, found, session)
+            return _Listing(listed, everything)
     if wanted in ("mentions", "documents"):
-        return _named(question, _mentioning(question, catalogue, session), session)
+        return _Listing(_named(question, _mentioning(question, catalogue, session), session), len(catalogue.near))
     outline = choose_outline(question, catalogue, session) if wanted == "headings" else None
     if outline is not None:
         session.note("outline", outline.path)
-        return list(outline.entries)
-    return read_all(question, _statements(question, catalogue, session), session, stage="catalogue")
+        return _Listing(list(outline.entries), everything)
+    items = _statements(question, catalogue, session)
+    return _Listing(read_all(question, items, session, stage="catalogue"), len(catalogue.near))
 
 
 def _containing(phrase: str, catalogue: Catalogue) -> list[tuple[Topic, Evidence]]:
@@ -86,14 +120,14 @@ def _singular(word: str) -> str:
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
 
 
-def _finding(found: list[tuple[str, Evidence]], catalogue: Catalogue, *, count: bool) -> Finding:
-    if not found:
+def _finding(found: _Listing, catalogue: Catalogue, *, count: bool) -> Finding:
+    if not found.entries:
         return NOTHING_FOUND
-    values = tuple(answer for answer, _ in found)
-    evidence = tuple(item for _, item in found)
-    read = len(catalogue.documents)
-    within = f" (among the {read} documents nearest to the question, of {read + catalogue.left_out})"
-    told = "; ".join(values) + (within if catalogue.left_out else "")
+    values = tuple(answer for answer, _ in found.entries)
+    evidence = tuple(item for _, item in found.entries)
+    whole = len(catalogue.documents) + catalogue.left_out
+    within = f" (among the {found.read} documents nearest to the question, of {whole})"
+    told = "; ".join(values) + (within if found.read < whole else "")
     if count:
         number = str(len(values))
         return Finding(f"{number}: {told}", (number,), evidence)
@@ -104,7 +138,7 @@ def _statements(question: str, catalogue: Catalogue, session: Session) -> list[t
     """The members nearest to the question, in the order of the text, each below its document and heading."""
     placed = [
         (f"{document.title}, {topic.title}" if topic is not document else topic.title, member)
-        for document in catalogue.documents
+        for document in catalogue.near
         for topic in document.walk()
         for member in topic.members
     ]
@@ -120,7 +154,7 @@ def _mentioning(question: str, catalogue: Catalogue, session: Session) -> list[t
     to write than a short one. Documents far from the question are not judged.
     """
     placed: list[tuple[int, Member]] = [
-        (index, member) for index, document in enumerate(catalogue.documents) for member in document.all_members()
+        (index, member) for index, document in enumerate(catalogue.near) for member in document.all_members()
     ]
     order = _nearest(question, [member.text for _, member in placed], session)
     best: dict[int, list[Member]] = {}

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from structrag.corpus.markup import split_sentences
 from structrag.session import Session
 from structrag.structures.chunk import ChunkSet
-from structrag.structures.quotes import content_words, support
+from structrag.structures.quotes import content_words
 from structrag.types import Evidence, Passage, Span, Structure, StructureType
 from structrag.utilizer.finding import Finding
-from structrag.utilizer.reading import read
+from structrag.utilizer.reading import narrow, read
 
 _EXCERPT_CHARACTERS = 320
 _READ_EXCERPTS = 4
@@ -65,19 +65,3 @@ def _part(passage: Passage, start: int, end: int) -> Evidence:
 
 def _share(wanted: set[str], text: str) -> float:
     return len(wanted & set(content_words(text))) / len(wanted) if wanted else 0.0
-
-
-def narrow(evidence: Evidence, question: str, answer: str) -> Evidence:
-    """Return the sentence of a passage that supports the answer best; on a tie the one nearest to the question."""
-    asked = set(content_words(question))
-
-    def fitness(span: tuple[int, int]) -> tuple[float, int]:
-        sentence = evidence.quote[slice(*span)]
-        return support(answer, sentence), len(asked & set(content_words(sentence)))
-
-    spans = split_sentences(evidence.quote)
-    if not spans:
-        return evidence
-    start, end = max(spans, key=fitness)
-    base = evidence.span
-    return Evidence(Span(base.document_id, base.start + start, base.start + end), evidence.quote[start:end])

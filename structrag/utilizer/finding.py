@@ -17,11 +17,13 @@ class Finding:
         text: The answer in words; may be empty when ``values`` is, as then nothing was found.
         values: The answer as bare values; empty when the structure does not answer the question.
         evidence: The verified items that the values rest on, most telling first.
+        grown: The structure with what was added to it while reasoning; ``None`` if nothing was.
     """
 
     text: str
     values: tuple[str, ...]
     evidence: tuple[Evidence, ...]
+    grown: Structure | None = None
 
     @property
     def found(self) -> bool:

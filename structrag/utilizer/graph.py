@@ -15,10 +15,12 @@ from structrag.structures.quotes import support
 from structrag.types import Evidence, Structure, StructureType
 from structrag.utilizer.finding import NOTHING_FOUND, Finding
 from structrag.utilizer.plans import Call, plan
-from structrag.utilizer.reading import read, read_all
+from structrag.utilizer.reading import read, read_all, read_passages
 
 _MOST_FACTS = 6
 _MOST_LISTED = 12
+_LINK_PASSAGES = 4
+_LINK_FACTS = 2
 _MOST_SUBJECTS = 4
 """Things that one link is followed from, where the link before it gave several."""
 _TRIES = 2
@@ -49,32 +51,50 @@ class GraphReasoner:
         elif call is not None and call.name in _SEVERAL:
             finding = walk.several(call)
         elif call is not None and isinstance(call.arguments[0], Call):
-            finding = walk.one(call)
+            finding = walk.one(call, question)
         else:
             items = _items(question, structure, session, limit=_MOST_FACTS, further=True)
             finding = read(question, items, session, stage="graph")
         if not finding.found:
             return NOTHING_FOUND
-        path = _path(structure, named_in(question, structure), finding.text)
+        path = _path(walk.graph, named_in(question, walk.graph), finding.text)
         session.note("path", " → ".join(f"{f.head} —{f.relation}→ {f.tail}" for f in path) or "one fact")
         evidence = dict.fromkeys([*finding.evidence, *walk.way, *(fact.evidence for fact in path)])
-        return Finding(finding.text, finding.values, tuple(evidence))
+        return Finding(
+            finding.text, finding.values, tuple(evidence), walk.graph if walk.graph is not structure else None
+        )
 
 
 @dataclass
 class _Walk:
-    """Follows a plan from the inside out; ``way`` holds the evidence of every link that was followed."""
+    """Follows a plan from the inside out.
+
+    Attributes:
+        graph: Grows by the documents that are fetched on the way.
+        way: The evidence of every link that was followed.
+        known: The links that were answered, as questions, with their answers.
+    """
 
     graph: KnowledgeGraph
     session: Session
     way: list[Evidence] = field(default_factory=list)
+    known: dict[str, str] = field(default_factory=dict)
 
-    def one(self, call: Call) -> Finding:
-        """Answer the outermost link from what the links inside it give."""
+    def one(self, call: Call, question: str) -> Finding:
+        """Answer the outermost link from what the links inside it give.
+
+        The whole question says more than the last link's words, so it is read first, beside what is known by then.
+        """
         subjects = self.values(call.arguments[0], many=False)
         if not subjects:
             return NOTHING_FOUND
-        return self._other_than(subjects[0], _wording(call, subjects[0]), confirm=True)
+        asked = _wording(call, subjects[0])
+        told = self._told(asked)
+        known = " ".join(f"{link} {answer}." for link, answer in self.known.items())
+        finding = read_passages(f"{question} ({known})", told, self.session, stage="graph")
+        if finding.found and not any(self._same(finding.text, each) for each in [subjects[0], *self.known.values()]):
+            return finding
+        return self._other_than(subjects[0], asked, told)
 
     def several(self, call: Call) -> Finding:
         """List what the plan gives, or count it."""
@@ -117,22 +137,37 @@ class _Walk:
             found = read_all(asked, items, self.session, stage="graph")
             self.way += [evidence for _, evidence in found]
             return [answer for answer, _ in found]
-        finding = self._other_than(subject, asked, confirm=False)
+        finding = self._other_than(subject, asked, self._told(asked))
         if not finding.found:
             self.session.note("link", f"nothing answers: {asked}")
             return []
         self.way += finding.evidence
+        self.known[asked] = finding.text
         return [finding.text]
 
-    def _other_than(self, subject: str, asked: str, *, confirm: bool) -> Finding:
+    def _other_than(self, subject: str, asked: str, items: list[tuple[str, Evidence]]) -> Finding:
         """Read the answer to a link; what it starts from is none, and what said so is left out then."""
-        items = _items(asked, self.graph, self.session, limit=_MOST_FACTS)
         for _ in range(_TRIES):
-            finding = read(asked, items, self.session, stage="graph", confirm=confirm)
+            finding = read_passages(asked, items, self.session, stage="graph")
             if not finding.found or not self._same(finding.text, subject):
                 return finding
-            items = [item for item in items if item[1] not in finding.evidence]
+            items = [item for item in items if not any(e.span.overlaps(item[1].span) for e in finding.evidence)]
         return NOTHING_FOUND
+
+    def _told(self, asked: str) -> list[tuple[str, Evidence]]:
+        """What is told about a link: the passages nearest to it, and the graph's statements that stand in none of them.
+
+        The thing that a link is about is often known only once the link before it is answered, so its documents are
+        fetched then, and the graph grows by what they say.
+        """
+        library = self.session.library
+        passages = list(library.passages(asked, _LINK_PASSAGES)) if library else []
+        grown = library.grown([passage.span.document_id for passage in passages]) if library else None
+        if isinstance(grown, KnowledgeGraph):
+            self.graph = grown
+        told = [(f"{p.title}: {p.text}", Evidence(p.span, p.text)) for p in passages]
+        facts = _items(asked, self.graph, self.session, limit=_LINK_FACTS if told else _MOST_FACTS)
+        return told + [item for item in facts if not any(e.span.overlaps(item[1].span) for _, e in told)]
 
     def _same(self, one: str, other: str) -> bool:
         """Whether two names mean the same thing: by the graph's merged names, or by the words of the shorter one."""

@@ -18,7 +18,10 @@ _SHOWN_CHARACTERS = 50
 _FEWEST_ENTRIES = 2
 _LIST_SHARE = 0.7
 """Of a section's sentences must begin with a name, if it has no bullets: running text has a colon here and there."""
+_DIFFERENT_SHARE = 0.5
+"""Of a list's entries must differ by more than a number."""
 _NONE = "0"
+_NUMBER = re.compile(r"\d+|[\[\]{}]")
 # "Kerb space: several people ..." and "Kerb space – several people ...": what stands before is the entry's name.
 _MARK = re.compile(r"^\s*(?:[-+*•]|\d{1,3}[.)])\s+")
 _LEAD = re.compile(r"^(.{2,60}?)(?::| [-–—]) \S")
@@ -43,8 +46,8 @@ class Outline:
 
 
 def outlines(catalogue: Catalogue) -> Iterator[Outline]:
-    """Yield every list of two or more entries, documents in order, top down."""
-    for document in catalogue.documents:
+    """Yield every list of two or more entries, of the documents nearest to the question, top down."""
+    for document in catalogue.near:
         yield from _below(document, ())
 
 
@@ -69,7 +72,9 @@ def _items(members: Sequence[Member]) -> list[tuple[str, Evidence]]:
         text = _MARK.sub("", member.text)
         lead = _LEAD.match(text)
         items.append((lead[1] if lead else text, member.evidence))
-    return items
+    # A transcript's lines begin with who speaks: the same few names again and again are no list.
+    different = {_NUMBER.sub("", title).strip().lower() for title, _ in items}
+    return items if len(different) >= _DIFFERENT_SHARE * len(items) else []
 
 
 def choose_outline(question: str, catalogue: Catalogue, session: Session) -> Outline | None:

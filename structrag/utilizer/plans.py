@@ -15,7 +15,7 @@ from structrag.session import Session
 from structrag.structures.quotes import support
 from structrag.utilizer.reading import load_examples, load_prompt
 
-_PLAN_TOKENS = 80
+_PLAN_TOKENS = 120
 _DEEPEST = 6
 _FROM_QUESTION = 0.5
 """Share of a thing's words that must stand in the question: what is made up is no plan."""

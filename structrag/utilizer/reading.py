@@ -9,10 +9,11 @@ from dataclasses import replace
 from importlib.resources import files
 from typing import Any
 
+from structrag.corpus.markup import split_sentences
 from structrag.models.chat import Prompt
 from structrag.session import Session
-from structrag.structures.quotes import follows_from, support
-from structrag.types import Evidence
+from structrag.structures.quotes import content_words, follows_from, support
+from structrag.types import Evidence, Span
 from structrag.utilizer.finding import NOTHING_FOUND, Finding
 
 _ANSWER_TOKENS = 120
@@ -21,6 +22,7 @@ _MOST_ANSWERS = 20
 _CONFIRM_CHARACTERS = 800
 _CONFIRMED_FROM = 0.5
 _ABOUT_FROM = 0.5
+_NOT_STATED = re.compile(r"\bnot (?:stated|mentioned|specified|provided|given)\b", re.IGNORECASE)
 _YES_NO = re.compile(r"(?:yes|no)(?:,.*|[.!]*)$", re.IGNORECASE)
 _ASKS_WHAT = re.compile(
     r"(?:what|which|who|whom|whose|when|where|why|how)\b|.*[,;:–-]\s*(?:what|which|who|when|where|how)\b", re.IGNORECASE
@@ -116,6 +118,52 @@ def read(
     if confirm and not _is_yes_no(answer) and not _confirmed(question, answer, evidence, session):
         return NOTHING_FOUND
     return Finding(text=answer, values=(answer,), evidence=(evidence,))
+
+
+def read_passages(question: str, items: Sequence[tuple[str, Evidence]], session: Session, *, stage: str) -> Finding:
+    """Return the answer that the model gives in words, with the sentence in which it stands, or `NOTHING_FOUND`.
+
+    A small model answers better in words than in a form that wants an item's number first; code finds the sentence.
+
+    Args:
+        question: What is asked.
+        items: What may be read, best first, as in `read`.
+        session: The question's session.
+        stage: Which structure asks, for the trace.
+
+    Raises:
+        ModelError: The model does not answer.
+    """
+    usable = [(text, evidence) for text, evidence in items if evidence.verified]
+    if not usable:
+        return NOTHING_FOUND
+    listing = "\n\n".join(" ".join(text.split()) for text, _ in usable)
+    prompt = Prompt(f"{stage}.link", load_prompt("read_passages"), f"{listing}\n\nQuestion: {question}", max_tokens=40)
+    answer = session.ask(prompt).text.strip().split("\n")[0].strip().rstrip(".")
+    session.note("read", f"{question} {answer}")
+    if not answer or _NOT_STATED.search(answer):
+        return NOTHING_FOUND
+    holding = [evidence for text, evidence in usable if follows_from(answer, text)]
+    if not holding or _repeats(answer, question):
+        session.note("verify", "the answer repeats the question or stands in no passage, so it is not used")
+        return NOTHING_FOUND
+    return Finding(answer, (answer,), (narrow(holding[0], question, answer),))
+
+
+def narrow(evidence: Evidence, question: str, answer: str) -> Evidence:
+    """Return the sentence of a passage that supports the answer best; on a tie the one nearest to the question."""
+    asked = set(content_words(question))
+
+    def fitness(span: tuple[int, int]) -> tuple[float, int]:
+        sentence = evidence.quote[slice(*span)]
+        return support(answer, sentence), len(asked & set(content_words(sentence)))
+
+    spans = split_sentences(evidence.quote)
+    if not spans:
+        return evidence
+    start, end = max(spans, key=fitness)
+    base = evidence.span
+    return Evidence(Span(base.document_id, base.start + start, base.start + end), evidence.quote[start:end])
 
 
 def _numbered(items: Sequence[tuple[str, Evidence]]) -> str:

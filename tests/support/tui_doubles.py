@@ -254,7 +254,6 @@ async def settle(pilot: Pilot[None]) -> None:
     while list(pilot.app.workers):
         await pilot.app.workers.wait_for_complete()
         await pilot.pause()
-    await pilot.pause()
 
 
 async def ask(pilot: Pilot[None], question: str) -> None:

@@ -4,36 +4,24 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from textual.pilot import Pilot
-from tui_doubles import settle
-
-from structrag.tui.app import StructRAGApp
+from textual.app import App
 
 SNAPSHOTS = Path(__file__).parents[1] / "snapshots"
 UPDATE = "UPDATE_SNAPSHOTS"
 """Set in the environment by `make snapshots`: keep what is shown instead of comparing it."""
 
 
-async def check_snapshot(
-    name: str, app: StructRAGApp, size: tuple[int, int], steps: Callable[[Pilot[None]], Awaitable[None]], actual: Path
-) -> None:
-    """Take the steps, and compare the screen with its kept snapshot.
+def check_screen(name: str, app: App[None], actual: Path) -> None:
+    """Compare what the terminal shows now with a kept snapshot.
 
     Args:
         name: The snapshot's file, without ending.
-        app: The application.
-        size: Columns and rows.
-        steps: What to do before it is taken.
+        app: The application, running.
         actual: A folder for what differs.
     """
-    async with app.run_test(size=size) as pilot:
-        await settle(pilot)
-        await steps(pilot)
-        await pilot.pause()
-        shown = _plain(app.export_screenshot(title="structrag"))
+    shown = _plain(app.export_screenshot(title="structrag"))
     kept = SNAPSHOTS / f"{name}.svg"
     if os.environ.get(UPDATE):
         SNAPSHOTS.mkdir(exist_ok=True)

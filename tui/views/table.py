@@ -15,7 +15,7 @@ from textual.widgets import Input, Static
 from structrag.cli.text import clean
 from structrag.structures.edits import cell_edit
 from structrag.structures.table_set import Cell, ColumnType, Row, Table, TableSet
-from structrag.tui.views.grid import Grid, GridCell, GridColumn
+from structrag.tui.grid import Grid, GridCell, GridColumn
 from structrag.tui.views.table_rows import Arrangement, arrange, widths
 from structrag.tui.views.view import CITED, EDITED, Editable, SourceWanted, StructureView, Use, label
 
@@ -36,6 +36,13 @@ class RowsArranged(Message):
     table: Table
     arrangement: Arrangement
     order: list[int]
+
+
+class Cells(Grid):
+    """The cells of a table."""
+
+    HELP = "Enter shows where a cell stands in its document; s or a click on a heading sorts by it; f filters the rows."
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", "Show where this cell stands", show=False)]
 
 
 class TableView(StructureView):
@@ -60,7 +67,7 @@ class TableView(StructureView):
         """Lay out what the table is, the filter, the rows and the SQL."""
         yield Static(classes="summary", markup=False)
         yield Input(placeholder="Rows that hold …", classes="filter", max_length=200)
-        yield Grid("rows")
+        yield Cells("rows")
         with VerticalScroll(id="sql-scroll", can_focus=False):
             yield Static(id="sql", markup=False)
         yield Static(classes="hint", markup=False)
@@ -179,7 +186,7 @@ class TableView(StructureView):
             shown = table.rows[order[row]]
             return _cell(shown.cells[column], shown, self.use)
 
-        self.query_one(Grid).show(columns, len(order), make)
+        self.query_one(Grid).fill(columns, len(order), make)
 
     def _sort(self, column: int) -> None:
         if self._shown is None or self._shown[0] is not self.table:
@@ -230,4 +237,4 @@ def _cell(cell: Cell, row: Row, use: Use) -> GridCell:
         return GridCell(f"{CITED} {text}", "cited")
     if cell.evidence is not None and not cell.evidence.verified:
         return GridCell(f"{text} ?", "unverified")
-    return GridCell(text, "total" if row.is_total else "")
+    return GridCell(text, "muted" if row.is_total else "")

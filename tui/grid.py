@@ -17,13 +17,14 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-_GAP = 1
-"""Blanks after each column."""
-
 
 @dataclass(frozen=True, slots=True)
 class GridCell:
-    """One cell: a line of harmless text, and the look of it: ``cited``, ``unverified``, ``total`` or nothing."""
+    """One cell: a line of harmless text and its look.
+
+    Attributes:
+        look: ``cited``, ``unverified``, ``muted``, ``success``, ``warning``, ``error`` or nothing.
+    """
 
     text: str
     look: str = ""
@@ -39,15 +40,17 @@ class GridColumn:
 
 
 class Grid(ScrollView, can_focus=True):
-    """Shows cells under headings, with a cursor on one of them."""
+    """Shows cells under headings that stay in view, with a cursor on one of them."""
 
-    HELP = "Enter shows where a cell stands in its document; s or a click on a heading sorts by it; f filters the rows."
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "grid--heading",
         "grid--cursor",
         "grid--cited",
         "grid--unverified",
-        "grid--total",
+        "grid--muted",
+        "grid--success",
+        "grid--warning",
+        "grid--error",
     }
     DEFAULT_CSS = """
     Grid {
@@ -57,7 +60,10 @@ class Grid(ScrollView, can_focus=True):
         & > .grid--cursor { background: $block-cursor-blurred-background; color: $foreground; }
         & > .grid--cited { text-style: bold; color: $text-accent; }
         & > .grid--unverified { text-style: italic; color: $text-warning; }
-        & > .grid--total { color: $text-muted; }
+        & > .grid--muted { color: $text-muted; }
+        & > .grid--success { color: $text-success; }
+        & > .grid--warning { color: $text-warning; }
+        & > .grid--error { color: $text-error; }
 
         &:focus > .grid--cursor {
             background: $block-cursor-background;
@@ -67,10 +73,10 @@ class Grid(ScrollView, can_focus=True):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "choose", "Show where this cell stands", show=False),
+        Binding("enter", "choose", "Open", show=False),
         # Without descriptions: how a cursor moves is no help that anyone looks for.
-        Binding("up", "move(-1, 0)", "", show=False),
-        Binding("down", "move(1, 0)", "", show=False),
+        Binding("up,k", "move(-1, 0)", "", show=False),
+        Binding("down,j", "move(1, 0)", "", show=False),
         Binding("left", "move(0, -1)", "", show=False),
         Binding("right", "move(0, 1)", "", show=False),
         Binding("pageup", "page(-1)", "", show=False),
@@ -80,6 +86,8 @@ class Grid(ScrollView, can_focus=True):
         Binding("ctrl+home", "row(0)", "", show=False),
         Binding("ctrl+end", "row(-1)", "", show=False),
     ]
+    GAP: ClassVar[int] = 1
+    """Blanks after each column."""
 
     @dataclass
     class CellChosen(Message):
@@ -103,7 +111,7 @@ class Grid(ScrollView, can_focus=True):
         self.row = 0
         self.column = 0
 
-    def show(self, columns: Sequence[GridColumn], row_count: int, make: Callable[[int, int], GridCell]) -> None:
+    def fill(self, columns: Sequence[GridColumn], row_count: int, make: Callable[[int, int], GridCell]) -> None:
         """Show a table; the cursor goes to its first row and stays in its column.
 
         Args:
@@ -111,8 +119,8 @@ class Grid(ScrollView, can_focus=True):
             row_count: How many rows there are.
             make: Returns the cell of a row and a column, when it comes into view.
         """
-        self._columns, self.row_count, self._make = columns, row_count, make
-        self._starts = list(accumulate((column.width + _GAP for column in columns), initial=0))
+        self._lay_out(columns)
+        self.row_count, self._make = row_count, make
         self.row, self.column = 0, min(self.column, max(0, len(columns) - 1))
         self.virtual_size = Size(self._starts[-1], row_count + 1)
         self.scroll_to(x=self._starts[self.column] if self.column else 0, y=0, animate=False, immediate=True)
@@ -129,51 +137,37 @@ class Grid(ScrollView, can_focus=True):
 
     def action_move(self, down: int, right: int) -> None:
         """Move the cursor."""
-        self._go(self.row + down, self.column + right)
+        self.go_to(self.row + down, self.column + right)
 
     def action_page(self, pages: int) -> None:
         """Move the cursor by as many rows as are in view."""
-        self._go(self.row + pages * max(1, self.size.height - 2), self.column)
+        self.go_to(self.row + pages * max(1, self._region.height - 2), self.column)
 
     def action_row(self, row: int) -> None:
-        """Move the cursor to the first or the last row."""
-        self._go(row if row >= 0 else self.row_count - 1, self.column)
+        """Move the cursor to the first or, for -1, the last row."""
+        self.go_to(row if row >= 0 else self.row_count - 1, self.column)
 
     def action_column(self, column: int) -> None:
-        """Move the cursor to the first or the last column."""
-        self._go(self.row, column if column >= 0 else len(self._columns) - 1)
+        """Move the cursor to the first or, for -1, the last column."""
+        self.go_to(self.row, column if column >= 0 else len(self._columns) - 1)
 
-    def render_line(self, y: int) -> Strip:
-        """Draw one line; the headings stay in view."""
+    def go_to(self, row: int, column: int) -> None:
+        """Move the cursor to a cell, or as near to it as there is one, and bring it into view."""
+        self.row = max(0, min(row, self.row_count - 1))
+        self.column = max(0, min(column, len(self._columns) - 1))
+        if not self._columns:
+            return
         x, top = self.scroll_offset
-        width, base = self.size.width, self.rich_style
-        row = top + y - 1
-        if not self._columns or row >= self.row_count:
-            return Strip.blank(width, base)
-        segments: list[Segment] = []
-        for index, column in enumerate(self._columns):
-            # Cells beside the view are left out, but for their room.
-            if self._starts[index + 1] <= x or self._starts[index] >= x + width:
-                segments.append(Segment(" " * (column.width + _GAP), base))
-            elif y == 0:
-                segments.append(self._heading(index, base))
-            else:
-                segments += self._cell(row, index, base)
-        return Strip(segments).crop_extend(x, x + width, base)
+        rows, width = max(1, self._region.height - 1), self._region.width
+        start, end = self._starts[self.column], self._starts[self.column + 1]
+        y = min(max(top, self.row - rows + 1), self.row)
+        x = min(max(x, end - width), start)
+        self.scroll_to(x=x, y=y, animate=False, force=True, immediate=True)
+        self.refresh()
 
-    def _heading(self, index: int, base: Style) -> Segment:
-        column = self._columns[index]
-        style = base + self.get_component_rich_style("grid--heading")
-        return Segment(f"{set_cell_size(column.heading, column.width)} ", style)
-
-    def _cell(self, row: int, index: int, base: Style) -> list[Segment]:
-        cell = self._make(row, index)
-        style = base + self.get_component_rich_style(f"grid--{cell.look}") if cell.look else base
-        if (row, index) == (self.row, self.column):
-            style += self.get_component_rich_style("grid--cursor")
-        column = self._columns[index]
-        text = " " * (column.width - cell_len(cell.text)) + cell.text if column.is_number else cell.text
-        return [Segment(set_cell_size(text, column.width), style), Segment(" " * _GAP, base)]
+    def is_under_cursor(self, row: int, column: int) -> bool:
+        """Whether the cursor stands on that cell."""
+        return (row, column) == (self.row, self.column)
 
     def on_click(self, event: events.Click) -> None:
         """Move the cursor to the cell, choose it where the cursor is there already, or choose the heading."""
@@ -188,23 +182,55 @@ class Grid(ScrollView, can_focus=True):
         event.stop()
         if not place.y:
             self.post_message(self.HeadingChosen(column))
-        elif (row, column) == (self.row, self.column):
+        elif self.is_under_cursor(row, column):
             self.action_choose()
         else:
-            self._go(row, column)
+            self.go_to(row, column)
 
-    def _go(self, row: int, column: int) -> None:
-        self.row = max(0, min(row, self.row_count - 1))
-        self.column = max(0, min(column, len(self._columns) - 1))
-        if not self._columns:
-            return
+    def render_line(self, y: int) -> Strip:
+        """Draw one line; the headings stay in view."""
         x, top = self.scroll_offset
-        rows, width = max(1, self.size.height - 1), self.size.width
-        start, end = self._starts[self.column], self._starts[self.column + 1]
-        y = min(max(top, self.row - rows + 1), self.row)
-        x = min(max(x, end - width), start)
-        self.scroll_to(x=x, y=y, animate=False, immediate=True)
-        self.refresh()
+        width, base = self._region.width, self.rich_style
+        row = top + y - 1
+        if not self._columns or (row >= self.row_count and y):
+            return Strip.blank(width, base)
+        segments: list[Segment] = []
+        for index, column in enumerate(self._columns):
+            # Cells beside the view are left out, but for their room.
+            if self._starts[index + 1] <= x or self._starts[index] >= x + width:
+                segments.append(Segment(" " * (column.width + self.GAP), base))
+            elif y == 0:
+                heading = _fitted(column.heading, column.width) + " " * self.GAP
+                segments.append(Segment(heading, self._styled(base, "heading")))
+            else:
+                segments += self._cell(row, index, base)
+        return Strip(segments).crop_extend(x, x + width, base)
+
+    def _cell(self, row: int, index: int, base: Style) -> list[Segment]:
+        cell, column = self._make(row, index), self._columns[index]
+        style = self._styled(base, cell.look) if cell.look else base
+        gap = base
+        if self.is_under_cursor(row, index):
+            style = self._styled(style, "cursor")
+            is_further = index + 1 < len(self._columns) and self.is_under_cursor(row, index + 1)
+            gap = style if is_further else base
+        text = " " * (column.width - cell_len(cell.text)) + cell.text if column.is_number else cell.text
+        return [Segment(_fitted(text, column.width), style), Segment(" " * self.GAP, gap)]
+
+    def _styled(self, base: Style, name: str) -> Style:
+        return base + self.get_component_rich_style(f"grid--{name}", partial=True)
+
+    def _lay_out(self, columns: Sequence[GridColumn]) -> None:
+        self._columns = columns
+        self._starts = list(accumulate((column.width + self.GAP for column in columns), initial=0))
+
+    @property
+    def _region(self) -> Size:
+        return self.scrollable_content_region.size
+
+
+def _fitted(text: str, width: int) -> str:
+    return set_cell_size(text if cell_len(text) <= width else set_cell_size(text, width - 1) + "…", width)
 
 
 def _no_cell(row: int, column: int) -> GridCell:

@@ -1,0 +1,57 @@
+"""Put every document under one of the categories that a question names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from structrag.session import Session
+from structrag.structures.catalogue import Catalogue
+from structrag.types import Evidence
+from structrag.utilizer.finding import NOTHING_FOUND, Finding
+
+_READ_CHARACTERS = 600
+_FEWEST = 2
+_NUMBERED = re.compile(r"^(.*?)(\d+)$")
+
+
+def group(categories: Sequence[str], catalogue: Catalogue, session: Session) -> Finding:
+    """Return the documents under the category that each is nearest to in meaning; in one document, its statements.
+
+    Every one is placed, so the counts are exact; no model is called. Nearness of sentence embeddings to a category's
+    name is zero-shot classification as in Yin et al. 2019 (arXiv 1909.00161), with an encoder in place of entailment.
+    """
+    entries = _entries(catalogue)
+    if len(categories) < _FEWEST or len(entries) < _FEWEST:
+        return NOTHING_FOUND
+    rows = session.embedder.embed([*categories, *(text for _, text, _ in entries)])
+    nearness = rows[len(categories) :] @ rows[: len(categories)].T
+    placed: dict[str, list[int]] = {category: [] for category in categories}
+    for index, row in enumerate(nearness):
+        placed[categories[int(row.argmax())]].append(index)
+    names = _short([name for name, _, _ in entries])
+    if all(name.isdecimal() for name in names):
+        placed = {category: sorted(found, key=lambda i: int(names[i])) for category, found in placed.items()}
+    session.note("groups", f"{len(entries)} placed under {len(categories)} categories, each under the nearest")
+    lines = [f"{category}: {', '.join(names[i] for i in found)}" for category, found in placed.items() if found]
+    return Finding("\n".join(lines), tuple(lines), tuple(evidence for _, _, evidence in entries))
+
+
+def _entries(catalogue: Catalogue) -> list[tuple[str, str, Evidence]]:
+    """What is to be placed: its name, what it says, and its evidence."""
+    told = [(document, document.all_members()) for document in catalogue.documents]
+    if len(told) == 1:
+        return [(member.text, member.text, member.evidence) for member in told[0][1]]
+    return [
+        (document.title, " ".join(m.text for m in members)[:_READ_CHARACTERS], members[0].evidence)
+        for document, members in told
+        if members
+    ]
+
+
+def _short(names: Sequence[str]) -> list[str]:
+    """Names that differ in their number alone ("Message 3", "Message 7") by that number."""
+    found = [_NUMBERED.match(name) for name in names]
+    if all(found) and len({m[1] for m in found if m}) == 1 and len(set(names)) == len(names):
+        return [m[2] for m in found if m]
+    return list(names)

@@ -1,0 +1,66 @@
+"""Documents are put under the categories that a question names, all of them, by nearness in meaning."""
+
+from __future__ import annotations
+
+import pytest
+
+from structrag.corpus.store import CorpusStore
+from structrag.models.embedding import SentenceTransformerEmbedder
+from structrag.session import Session
+from structrag.structures.catalogue import Catalogue
+from structrag.structures.catalogue_parse import parse_topics
+from structrag.testing import scripted
+from structrag.types import SourceDocument
+from structrag.utilizer.catalogue import CatalogueReasoner
+from structrag.utilizer.finding import NOTHING_FOUND
+from structrag.utilizer.grouping import group
+from structrag.utilizer.reading import load_prompt
+
+PLAN = load_prompt("catalogue_plan")
+CATEGORIES = ["late delivery", "wrong colour", "refund of money"]
+LETTERS = {
+    "Letter 12": "My parcel should have come last week and is still on its way.",
+    "Letter 2": "I ordered the blue scarf and got a green one.",
+    "Letter 3": "When do you pay my money back?",
+    "Letter 9": "Three weeks of waiting for the parcel to be delivered!",
+}
+
+
+@pytest.fixture
+def session(embedder: SentenceTransformerEmbedder) -> Session:
+    chat, _ = scripted({PLAN: f"groups({', '.join(repr(c) for c in CATEGORIES)})".replace("'", '"')})
+    return Session(chat, embedder, CorpusStore.open(None))
+
+
+def letters(told: dict[str, str]) -> Catalogue:
+    trees = [parse_topics(SourceDocument(title, title, text, "hash")) for title, text in told.items()]
+    return Catalogue(tuple(tree for tree in trees if tree))
+
+
+def test_every_document_is_placed_once_and_cited(session: Session) -> None:
+    question = f"Group the letters by what they are about: {', '.join(CATEGORIES)}. Give their numbers."
+    finding = CatalogueReasoner().reason(question, letters(LETTERS), session)
+    assert finding.values == ("late delivery: 9, 12", "wrong colour: 2", "refund of money: 3")
+    assert {evidence.quote for evidence in finding.evidence} == set(LETTERS.values())
+
+
+def test_a_changed_document_changes_its_group(session: Session) -> None:
+    changed = LETTERS | {"Letter 2": "Please return the money that I paid."}
+    finding = group(CATEGORIES, letters(changed), session)
+    assert "refund of money: 2, 3" in finding.values
+
+
+def test_names_without_numbers_are_given_whole(session: Session) -> None:
+    named = dict(zip(("Ann", "Bo", "Cy", "Di"), LETTERS.values(), strict=True))
+    assert "late delivery: Ann, Di" in group(CATEGORIES, letters(named), session).values
+
+
+def test_the_statements_of_one_document_are_grouped(session: Session) -> None:
+    text = "\n".join(f"- {said}" for said in LETTERS.values())
+    finding = group(CATEGORIES, letters({"Letters": text}), session)
+    assert len(finding.evidence) == len(LETTERS)
+    assert finding.values[1] == "wrong colour: I ordered the blue scarf and got a green one."
+
+
+def test_one_category_is_no_grouping(session: Session) -> None:
+    assert group(["late delivery"], letters(LETTERS), session) is NOTHING_FOUND
