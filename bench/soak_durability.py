@@ -40,9 +40,10 @@ def resume_trainings(kills: int) -> list[str]:
     """Kill trainings at random steps, and return which of them the next one did not bring to a whole version."""
     if not kills:
         return []
-    sys.path.insert(0, str(TESTS))
-    from test_router_kill import run_until
+    sys.path[:0] = [str(TESTS), str(TESTS / "support")]
+    from test_router_kill import kill_at, train
 
+    from structrag.router.base_model import EMBEDDED
     from structrag.router.versions import SHIPPED, VersionStore
 
     failures: list[str] = []
@@ -50,11 +51,11 @@ def resume_trainings(kills: int) -> list[str]:
         step = 10 * Random(number).randint(1, 12)
         with TemporaryDirectory() as scratch:
             home = Path(scratch) / "versions"
-            run_until(f"sft:{step}", home)
+            kill_at(f"sft:{step}", home, EMBEDDED)
             store = VersionStore(home)
             if store.active() != SHIPPED or len(store.versions()) != 1:
                 failures.append(f"Killed at step {step}, it left {[version.name for version in store.versions()]}.")
-            run_until("", home)
+            train(home, EMBEDDED, lambda step: None)
             if len(store.versions()) != 2 or any(version.problem for version in store.versions()):
                 failures.append(f"Killed at step {step}, it did not end with a whole version.")
     return failures

@@ -204,7 +204,7 @@ def _wrongly_read(folder: Path) -> list[str]:
 
 
 PROMISES = [
-    Promise("Any bytes are read or refused by every parser", parsers_refuse_or_read, rounds=400, short=2),
+    Promise("Any bytes are read or refused by every parser", parsers_refuse_or_read, rounds=400, short=1),
     Promise(
         "SQL at random is refused, stopped, or a SELECT over the tables", queries_stay_inside, rounds=5_000, short=30
     ),

@@ -53,6 +53,18 @@ class TestFollowsFrom:
         for value in (f"{real} {number}", str(number), f"{number:,} {real}", f"{number} {quote}"):
             assert not follows_from(value, f"{quote} {real}") or str(number) in content_words(real)
 
+    @pytest.mark.parametrize(
+        "address",
+        ["https://evil.example/x", "evil.example", "www.evil", "me@evil.example", "ftp://evil", "EVIL.example"],
+    )
+    def test_an_invented_address_never_follows(self, address: str) -> None:
+        quote = "Alder had a revenue of four hundred million euros in that year."
+        assert follows_from("a revenue of four hundred million euros", quote)
+        assert not follows_from(f"a revenue of four hundred million euros, see {address}.", quote)
+        assert follows_from(
+            f"a revenue of four hundred million euros, see {address}.", f"{quote} See {address.lower()}"
+        )
+
     @given(sentences, st.integers(300, 999), sentences)
     def test_an_invented_code_never_follows(self, real: str, number: int, quote: str) -> None:
         assert not follows_from(f"{real} R{number}", f"{quote} {real}")
