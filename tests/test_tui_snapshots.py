@@ -225,7 +225,7 @@ class TestAskScreen:
 class SlowCorpus(ScriptedCorpus):
     """Reads documents until one fails and the next is on its way."""
 
-    gate = threading.Event()
+    gate: threading.Event
 
     def add(self, paths: Sequence[str | Path], *, listener: EventListener = ignore_event) -> AddReport:
         read = (
@@ -248,6 +248,7 @@ class TestOtherScreens:
             (tmp_path / "here" / "firms" / name).write_text("text", encoding="utf-8")
         monkeypatch.chdir(tmp_path / "here")
         held = SlowCorpus(held=[REPORT, MAKERS])
+        held.gate = threading.Event()
         async with app_for(held).run_test(size=size) as pilot:
             await settle(pilot)
             await press(pilot, "f2")
