@@ -37,6 +37,8 @@ from structrag.tui.themes import HIGH_CONTRAST
 from structrag.tui.top_line import TopLine
 
 ASK = "ask"
+WIDE = 100
+"""Columns from which on the panes of the ask screen stand side by side."""
 
 
 def _action_commands() -> type[Provider]:
@@ -50,6 +52,8 @@ class AskScreen(QuestionScreen):
 
     def compose(self) -> ComposeResult:
         """Lay out the line and what asks and answers."""
+        # As the breakpoints will have it at the first resize: so not all is styled twice before the first paint.
+        self.add_class("-wide" if self.app.size.width >= WIDE else "-narrow", update=False)
         yield TopLine(ASK)
         yield from super().compose()
 
@@ -69,7 +73,7 @@ class StructRAGApp(App[None]):
     TITLE = "StructRAG"
     CSS_PATH = "app.tcss"
     # Textual declares these in a way that type checkers do not take for class variables.
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012
     DEFAULT_MODE = ASK
     COMMANDS = App.COMMANDS | {_action_commands}
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -12,7 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.message import Message
-from textual.widgets import DataTable, Footer, Static
+from textual.widgets import DataTable, Static
 from textual.worker import get_current_worker
 
 from structrag.cli.narration import describe
@@ -22,6 +22,7 @@ from structrag.events import Event, ModelCalled
 from structrag.tui.cancelling import WorkCancelled, until_cancelled
 from structrag.tui.closing import ClosesOnce
 from structrag.tui.jobs import Opener
+from structrag.tui.key_line import KeyLine
 from structrag.tui.keys import action
 from structrag.tui.status import Status
 from structrag.tui.views.view import label
@@ -108,7 +109,7 @@ class CompareScreen(ClosesOnce[Comparison]):
         yield Compared(id="compared", cursor_type="row", zebra_stripes=True)
         with VerticalScroll(id="compared-scroll"):
             yield Static(id="compared-answer", markup=False)
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         """Show what is known and ask for the rest."""

@@ -57,8 +57,8 @@ class Conversation(Vertical):
 
         citation: Citation
 
-    def __init__(self) -> None:
-        super().__init__(id="conversation")
+    def __init__(self, classes: str = "") -> None:
+        super().__init__(id="conversation", classes=classes)
         self._citations: dict[int, Citation] = {}
 
     def compose(self) -> ComposeResult:

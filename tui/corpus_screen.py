@@ -12,7 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.reactive import reactive
 from textual.screen import Screen
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Input, Static
 from textual.worker import get_current_worker
 
 from structrag.cli.text import clean, one_line
@@ -24,6 +24,7 @@ from structrag.tui.corpus import OpenCorpus
 from structrag.tui.corpus_messages import FilesFound, Listed, ListingFailed, ReadingEnded, Searched
 from structrag.tui.dialogs import SourceDialog
 from structrag.tui.excerpt import excerpt, opening
+from structrag.tui.key_line import KeyLine
 from structrag.tui.keys import action
 from structrag.tui.path_dialog import PathDialog
 from structrag.tui.paths import near
@@ -89,7 +90,7 @@ class CorpusScreen(Screen[None]):
         yield Static("", id="failure", markup=False)
         yield Rows("shelf", _COLUMNS, empty="There are no documents yet: a adds files or a folder, d the demo.")
         yield Static("", id="about", markup=False)
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         """Prepare to take in news of documents."""

@@ -13,13 +13,14 @@ from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Input, Static
 
 from structrag.cli.text import clean, one_line
 from structrag.errors import StructRAGError
 from structrag.tui.answer_files import usual_name, write_answer
 from structrag.tui.corpus import OpenCorpus
 from structrag.tui.history import recall
+from structrag.tui.key_line import KeyLine
 from structrag.tui.keys import action
 from structrag.tui.paths import PathSuggester
 from structrag.tui.requests import AnswerReopened, AskingWanted, QuestionRepeated
@@ -115,7 +116,7 @@ class HistoryScreen(Screen[None]):
         yield Rows("past", _COLUMNS, empty="No question has been asked yet.")
         with VerticalScroll(id="kept"):
             yield Static("", id="kept-text", markup=False)
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
 
     def on_screen_resume(self) -> None:
         """Read the answers whenever the screen is shown: others may have been given since."""

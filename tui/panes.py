@@ -49,12 +49,9 @@ class Panes(Vertical):
         yield Tabs(*tabs, id="places", active=f"see-{Place.ANSWER}")
         with Horizontal(id="side-by-side"):
             yield Library()
-            yield Conversation()
+            # What the first paint shows; `see` changes it.
+            yield Conversation(classes="-current")
             yield Details()
-
-    def on_mount(self) -> None:
-        """Start with the question."""
-        self._arrange(Place.ANSWER)
 
     def see(self, place: Place) -> None:
         """Bring a place to the front and put the focus there."""

@@ -11,7 +11,7 @@ from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.reactive import reactive
 from textual.screen import Screen
-from textual.widgets import Footer, Static, TabbedContent, TabPane
+from textual.widgets import Static, TabbedContent, TabPane
 from textual.worker import Worker, WorkerState, get_current_worker
 
 from structrag.cli.text import clean
@@ -19,6 +19,7 @@ from structrag.errors import RoutingError, StructRAGError
 from structrag.tui.cancelling import WorkCancelled, until_cancelled
 from structrag.tui.confirmation import Confirmation
 from structrag.tui.corpus import OpenCorpus
+from structrag.tui.key_line import KeyLine
 from structrag.tui.keys import action
 from structrag.tui.requests import AskingWanted, RouterReplaced
 from structrag.tui.router_messages import (
@@ -107,7 +108,7 @@ class RouterScreen(Screen[None]):
                 yield Static("", id="measured")
             with TabPane("4 Training", id="training"), VerticalScroll(id="training-scroll"):
                 yield TrainingView()
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
 
     def on_screen_resume(self) -> None:
         """Read versions and preferences whenever the screen is shown: others may have been added."""

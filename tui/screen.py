@@ -13,7 +13,7 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.screen import Screen
-from textual.widgets import Footer, Input
+from textual.widgets import Input
 from textual.worker import get_current_worker
 
 from structrag.cli.narration import describe
@@ -24,6 +24,7 @@ from structrag.tui.conversation import Conversation
 from structrag.tui.corpus import OpenCorpus
 from structrag.tui.examples import EMPTY_CORPUS, LOADING, Examples, invitation
 from structrag.tui.inquiry import Inquiry
+from structrag.tui.key_line import KeyLine
 from structrag.tui.keys import action
 from structrag.tui.library import Library
 from structrag.tui.mentions import resolve
@@ -84,7 +85,7 @@ class QuestionScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         """Lay out the panes and the footer."""
         yield Inquiry(self._open_corpus)
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         """Open the corpus once the screen has been painted."""

@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import Footer, Input
-from textual.widgets._footer import FooterKey
+from textual.widgets import Input
 
 from structrag.errors import StructRAGError
 from structrag.events import (
@@ -30,6 +29,7 @@ from structrag.events import (
 from structrag.router.occlusion import MovingWord
 from structrag.structures.edits import Edit, KeptEdit, apply_edits
 from structrag.tui.app import StructRAGApp
+from structrag.tui.key_line import KeyLine
 from structrag.tui.screen import QuestionScreen
 from structrag.tui.state import State
 from structrag.types import (
@@ -287,4 +287,4 @@ def painted(pilot: Pilot[None]) -> str:
 
 
 def footer_keys(pilot: Pilot[None]) -> list[str]:
-    return [key.description for key in pilot.app.screen.query_one(Footer).query(FooterKey)]
+    return list(pilot.app.screen.query_one(KeyLine).told)
