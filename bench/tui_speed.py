@@ -32,6 +32,7 @@ from textual.pilot import Pilot
 from structrag import StructRAG
 from structrag.corpora import shipped
 from structrag.tui.app import StructRAGApp
+from structrag.tui.corpus import open_corpus
 
 STARTS, MOST_STARTS = 10, 60
 QUIET = 0.15
@@ -164,7 +165,7 @@ async def use_until(pilot: Pilot[None], keys: str, is_done: Callable[[], bool]) 
 
 async def while_asking(folder: Path) -> list[tuple[float, float]]:
     """Type while the embedded model answers a question."""
-    app = StructRAGApp(folder, StructRAG.open)
+    app = StructRAGApp(folder, open_corpus)
     async with app.run_test(size=(120, 40)) as pilot:
         await settle(pilot)
         await pilot.press(*QUESTION, "enter", "slash")
@@ -177,7 +178,7 @@ async def while_asking(folder: Path) -> list[tuple[float, float]]:
 
 async def while_adding(folder: Path, documents: Path) -> list[tuple[float, float]]:
     """Walk through the list of documents while they are added."""
-    app: Any = StructRAGApp(folder, StructRAG.open)
+    app: Any = StructRAGApp(folder, open_corpus)
     async with app.run_test(size=(120, 40)) as pilot:
         await settle(pilot)
         await pilot.press("f2")
@@ -231,7 +232,7 @@ def report(work: Path) -> Iterator[str]:
         rag.add([corpus.folder for corpus in shipped() if corpus.name == CORPUS])
     measured = starts(asked)
     yield from (
-        "`structrag` from the start of the process, in a pseudo-terminal, over a corpus of 60 documents (medians)",
+        "`structrag` from the start of the process, in a pseudo-terminal, over a corpus of 16 documents (medians)",
         "",
         "| starts | n | painted | processor time until then | a key pressed then is shown | other busy processors |",
         "|---|---|---|---|---|---|",

@@ -1,8 +1,13 @@
 """The embedded chat model, for real."""
 
 import math
+import os
 import socket
+import subprocess
 import sys
+import threading
+import time
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
@@ -10,9 +15,11 @@ import pytest
 
 from structrag.config import load_settings
 from structrag.errors import ModelError, ModelOutputError
+from structrag.models import server
 from structrag.models.chat import ChatModel, Prompt
+from structrag.models.llama import SLOTS
 from structrag.models.loading import load_chat_model
-from structrag.models.server import SLOTS, serve
+from structrag.models.server import serve
 from structrag.models.weights import ensure_weights
 from structrag.usage import UsageMeter
 
@@ -104,3 +111,71 @@ def test_choosing_reads_the_likely_next_word(chat: ChatModel) -> None:
     assert math.fsum(shares.values()) == pytest.approx(1)
     assert max(shares, key=lambda option: shares[option]) == "tree"
     assert meter.snapshot().completion_tokens == 1
+
+
+def test_other_threads_go_on_while_weights_are_loaded_and_one_that_died_is_started_anew(tmp_path: Path) -> None:
+    settings, _ = load_settings()
+    # By another name it is another server: tests share the one of the usual name.
+    weights = tmp_path / "weights.gguf"
+    weights.symlink_to(ensure_weights(settings.models.cache, source=settings.models.weights))
+    before = serve(weights)
+    server._servers[weights][0].kill()
+    server._servers[weights][0].wait()
+    gaps, is_loaded = [0.0], threading.Event()
+
+    def watch() -> None:
+        last = time.monotonic()
+        while not is_loaded.wait(0.01):
+            gaps.append(time.monotonic() - last)
+            last = time.monotonic()
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        after = serve(weights)
+    finally:
+        is_loaded.set()
+        watcher.join()
+    assert after != before
+    assert len(gaps) > 10  # one, if the loading held the interpreter
+    assert httpx.get(after.replace("/v1", "/health"), timeout=30).status_code == 200
+    server._stop(server._servers.pop(weights)[0])
+
+
+def test_a_server_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+    settings, _ = load_settings()
+    weights = ensure_weights(settings.models.cache, source=settings.models.weights)
+    script = f"""
+import os
+from pathlib import Path
+from structrag.models.server import _servers, serve
+serve(Path({str(weights)!r}))
+print(_servers.popitem()[1][0].pid, flush=True)
+os.kill(os.getpid(), 9)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, stdout=subprocess.PIPE, timeout=300, check=False
+    )
+    pid = int(done.stdout)
+    for _ in range(300):
+        if not is_alive(pid):
+            return
+        time.sleep(0.1)
+    raise AssertionError("The server is still there.")
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{pid}/stat")
+    # One that nobody has waited for yet has ended all the same.
+    return not stat.exists() or " Z " not in stat.read_text(encoding="ascii")
+
+
+def test_a_file_that_is_no_model_is_an_error_that_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "weights.gguf"
+    path.write_bytes(b"no model")
+    with pytest.raises(ModelError, match=r"llama\.cpp cannot load .*weights\.gguf"):
+        serve(path)
