@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 from pathlib import Path
 
 from textual.pilot import Pilot
@@ -15,7 +16,7 @@ from structrag import StructRAG
 from structrag.corpora import shipped
 from structrag.tui.app import StructRAGApp
 
-IMAGES = Path(__file__).parent.parent / "docs" / "images"
+IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
 CORPUS = "companies"
 QUESTION = "How much money, in thousand euros, do the loans given by Sundmark that mature in 2026 add up to?"
 SIZE = (120, 32)
@@ -57,8 +58,10 @@ async def take(folder: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=Path("build/bench"))
-    work = parser.parse_args().work / CORPUS
+    work = (parser.parse_args().work / CORPUS).resolve()
     with StructRAG.open(work) as rag:
         rag.add([corpus.folder for corpus in shipped() if corpus.name == CORPUS])
+    # Paths are shown as they are called from here.
+    os.chdir(IMAGES.parent.parent)
     IMAGES.mkdir(parents=True, exist_ok=True)
     asyncio.run(take(work))

@@ -195,7 +195,7 @@ def load_settings(folder: Path | None = None, flags: Mapping[str, Any] | None = 
         ConfigError: A key is unknown or a value does not fit; the message names the source and the key.
     """
     path = folder / FILE_NAME if folder else None
-    from_file = _read_file(path) if path and path.is_file() else {}
+    from_file = _read_file(path) if path else {}
     from_env = _read_environment()
     from_flags = _nest(flags or {})
     sources = [("flag", from_flags), ("environment", from_env), (str(path), from_file)]
@@ -214,8 +214,12 @@ def _read_file(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors write a byte order mark
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return {}
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
+        raise ConfigError(
+            f"{path} cannot be read: {error.strerror}.", hint="Make its folder readable for this user."
+        ) from error
 
 
 def _read_environment() -> dict[str, Any]:

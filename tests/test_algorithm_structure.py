@@ -125,7 +125,7 @@ class TestProcedures:
             "Step 2 (final advice): Call the electrician.\n\nStep 3 (final advice): Replace the lamp.\n"
         )
         assert [s.number for s in found.steps] == ["1", "2", "3"]
-        assert found.step("2").branches == (Branch("", None, "(final advice): Call the electrician."),)
+        assert found.step("2").branches == (Branch("", None, "Call the electrician."),)
         assert edges(found) == {("1", "2", "yes"), ("1", "3", "no")}
 
     def test_a_jump_back_replaces_the_next_line(self) -> None:

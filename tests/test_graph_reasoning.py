@@ -243,7 +243,6 @@ class TestPlan:
             pytest.param("The lab of Katrin Moor.", id="no call"),
             pytest.param('lab_of("Katrin Moor")', id="a name that the question does not have"),
             pytest.param('a(a(a(a(a(a(a("Pim Dahl")))))))', id="too deep"),
-            pytest.param("", id="nothing"),
         ],
     )
     def test_without_a_plan_that_can_be_followed_the_whole_question_is_read(

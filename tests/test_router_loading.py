@@ -215,7 +215,7 @@ def test_a_pointer_that_cannot_be_read_says_what_to_do(opened: Callable[[], Stru
     with pytest.raises(RoutingError) as caught:
         rag.route("How hot?")
     assert str(home / "active") in caught.value.message
-    assert caught.value.hint == "Remove it to use the router that comes with the package."
+    assert caught.value.hint == "Move it aside: structrag doctor --repair"
 
 
 @pytest.mark.parametrize("file", ["router.json", "adapter.safetensors"])

@@ -137,10 +137,6 @@ def test_a_reply_that_is_no_question_is_an_attempt_and_is_told() -> None:
     assert dropped[0][0] == "{not JSON"
 
 
-def test_half_a_surrogate_pair_is_left_out_as_it_cannot_be_written() -> None:
-    assert made("Who steers the \ud83d boat?", count=1)[0] == ["Who steers the boat?"]
-
-
 def test_without_seeds_there_is_no_manner_to_follow() -> None:
     with pytest.raises(ValueError, match="no seed questions"):
         made(*GOOD, seeds=[])

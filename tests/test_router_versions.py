@@ -3,11 +3,13 @@
 import hashlib
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save
@@ -293,3 +295,14 @@ def test_a_promotion_that_was_logged_but_not_carried_out_does_not_count(home: Pa
     (home / "active").write_bytes(pointer)
     assert store.active() == "v1"
     assert store.rollback() == SHIPPED
+
+
+def test_those_who_change_what_is_in_use_do_so_one_after_the_other(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = written(home, *(f"v{number}" for number in range(8)))
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: VersionStore(home).promote(f"v{number}", {}), range(8)))
+    assert len(store.promotions()) == 8
+    assert {store.active(), *(store.rollback() for _ in range(7))} == {f"v{number}" for number in range(8)}
+    monkeypatch.setattr(versions, "_SECONDS_TO_WAIT", 0.01)
+    with FileLock(home / ".active.lock"), pytest.raises(RoutingError, match="Another process is changing"):
+        store.promote("v1", {})

@@ -174,6 +174,19 @@ class TestPreferences:
             store.undo_preference(7)
 
 
+def test_what_people_say_is_synced_and_the_rest_is_not(store: CorpusStore) -> None:
+    said: list[str] = []
+    store._database._connection.set_trace_callback(said.append)
+    store.add_preference({})
+    store.add_edit({}, who="person")
+    store.put_reply("k", "v")
+    synced = [said[: said.index(each)].count("PRAGMA synchronous = FULL") for each in said if each.startswith("INSERT")]
+    unsynced = [
+        said[: said.index(each)].count("PRAGMA synchronous = NORMAL") for each in said if each.startswith("INSERT")
+    ]
+    assert (synced, unsynced) == ([1, 2, 2], [0, 1, 2])
+
+
 class TestEmbedder:
     def test_another_embedder_is_refused(self, tmp_path: Path) -> None:
         with CorpusStore.open(tmp_path / "c.sqlite") as store:

@@ -81,7 +81,7 @@ async def test_asks_and_shows_answer_and_route(size: tuple[int, int]) -> None:
 async def test_shows_doubt() -> None:
     unsure = replace(make_answer("q").route, unsure=True)
     corpus = ScriptedCorpus(answer=lambda q, s: make_answer(q, s, grounded=False, citations=(), route=unsure))
-    async with app_for(corpus).run_test(size=(120, 40)) as pilot:
+    async with app_for(corpus).run_test(size=(160, 40)) as pilot:
         await settle(pilot)
         await ask(pilot, "q")
         assert "No verified evidence supports this answer." in painted(pilot)

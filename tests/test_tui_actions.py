@@ -79,7 +79,7 @@ async def test_an_unsure_weak_route_and_a_fallback_are_said_with_what_to_do() ->
     shares = dict(zip(StructureType, (0.34, 0.3, 0.2, 0.1, 0.06), strict=True))
     route = replace(make_answer("q").route, unsure=True, probabilities=shares)
     corpus = ScriptedCorpus(answer=lambda q, s: replace(make_answer(q, StructureType.CHUNK), route=route))
-    async with app_for(corpus).run_test(size=(140, 40)) as pilot:
+    async with app_for(corpus).run_test(size=(190, 40)) as pilot:
         await settle(pilot)
         await ask(pilot, "q")
         shown = painted(pilot)

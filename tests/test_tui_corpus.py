@@ -22,7 +22,7 @@ from structrag.tui.confirmation import Confirmation
 from structrag.tui.corpus_screen import CorpusScreen
 from structrag.tui.dialogs import SourceDialog
 from structrag.tui.path_dialog import FolderTree, PathDialog
-from structrag.tui.paths import complete
+from structrag.tui.paths import complete, near
 from structrag.tui.rows import Rows
 from structrag.tui.screen import QuestionScreen
 from structrag.tui.shelf import ReadingState, Shelf, find
@@ -467,6 +467,15 @@ def test_news_of_documents_are_taken_in_one_by_one() -> None:
     shelf.note(DocumentAdded(AddedDocument("bad.pdf", "failed", "No text.", "/t/bad.pdf"), 4, 4))
     shelf.put([kept, document("t/new.md", source="/t/new.md")])
     assert [(e.id, e.note) for e in shelf.entries] == [("bad.pdf", "No text."), ("kept.md", ""), ("t/new.md", "")]
+
+
+def test_a_path_is_called_as_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    assert near(f"{tmp_path}/firms/a.md") == "firms/a.md"
+    monkeypatch.chdir("/")
+    assert near(f"{tmp_path}/home/a.md") == "~/a.md"
+    assert near("elsewhere/a.md") == "elsewhere/a.md"
 
 
 def test_finding_says_where() -> None:

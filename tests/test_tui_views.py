@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
-from tui_doubles import SIZES, ScriptedCorpus, app_for, ask, painted, settle
+from tui_doubles import SIZES, ScriptedCorpus, app_for, ask, painted, press, settle
 from tui_structures import (
     KINDS,
     MAKERS,
@@ -69,7 +69,7 @@ async def test_a_table_is_sorted_and_filtered_and_shows_its_sql(size: tuple[int,
         assert "● 412" in shown  # the answer rests on it
         assert "Documents disagree" in shown
         assert first_cells(pilot) == ["Alder", "Birch", "Cedar"]
-        await pilot.press("right", "s")
+        await pilot.press("s")  # by the column of the number that the answer rests on
         await settle(pilot)
         assert first_cells(pilot) == ["Birch", "Alder", "Cedar"]  # as numbers: 99, 412, 1200
         assert "▲" in painted(pilot)
@@ -92,6 +92,21 @@ async def test_a_table_is_sorted_and_filtered_and_shows_its_sql(size: tuple[int,
         await settle(pilot)
         assert first_cells(pilot) == ["0 bar"]
         assert isinstance(pilot.app.screen, QuestionScreen)
+
+
+async def test_a_table_opens_at_the_number_behind_the_answer() -> None:
+    tables = make_tables()
+    cell = tables.tables[0].rows[2].cells[1]
+    assert cell.evidence is not None
+    answer = answer_by(tables, [cell.evidence])
+    async with app_for(ScriptedCorpus(held=[MAKERS], answer=lambda q, s: answer)).run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await ask(pilot, "q")
+        await press(pilot, "s")
+        rows = pilot.app.screen.query_one(Grid)
+        assert (rows.row, rows.column) == (2, 1)
+        await press(pilot, "s")  # who sorts begins at the top
+        assert (rows.row, rows.column) == (0, 1)
 
 
 async def test_a_click_on_a_heading_sorts() -> None:

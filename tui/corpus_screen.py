@@ -26,6 +26,7 @@ from structrag.tui.dialogs import SourceDialog
 from structrag.tui.excerpt import excerpt, opening
 from structrag.tui.keys import action
 from structrag.tui.path_dialog import PathDialog
+from structrag.tui.paths import near
 from structrag.tui.requests import AskingWanted, DocumentsChanged, ScopeWanted
 from structrag.tui.rows import Column, MadeRows, Row, Rows
 from structrag.tui.shelf import DOTS, Entry, Match, ReadingState, Shelf, find
@@ -37,7 +38,13 @@ BATCH = 100
 _SECONDS_BETWEEN = 0.1
 _TONES = {ReadingState.WAITING: "muted", ReadingState.WORKING: "warning", ReadingState.FAILED: "error"}
 _COLUMNS = (Column("", 1), Column("Document"), Column("State", 15), Column("Where", 0, wide_only=True))
-_SHOWN_PATH = 300
+_SHOWN_PATH = 48
+"""Characters of a path in the list; its end says more than its beginning."""
+
+
+def _where(source: str) -> str:
+    path = near(source)
+    return path if len(path) <= _SHOWN_PATH else f"…{path[1 - _SHOWN_PATH :]}"
 
 
 class CorpusScreen(Screen[None]):
@@ -148,7 +155,7 @@ class CorpusScreen(Screen[None]):
 
     def _row(self, entry: Entry) -> Row:
         match = self._matches.get(entry.id) if self._matches else None
-        where = match.snippet if match and match.snippet else entry.source[-_SHOWN_PATH:]
+        where = match.snippet if match and match.snippet else _where(entry.source)
         state = str(entry.state)
         if entry.state is ReadingState.DONE:
             state = f"{len(entry.document.text):,} chars" if entry.document else entry.note
@@ -161,7 +168,7 @@ class CorpusScreen(Screen[None]):
         if entry is None:
             about.update("")
             return
-        told = [f"{entry.id} · {entry.source}" if entry.source else entry.id, entry.note]
+        told = [f"{entry.id} · {near(entry.source)}" if entry.source else entry.id, entry.note]
         about.update("\n".join(one_line(line, 500) for line in told if line))
         about.set_class(entry.state is ReadingState.FAILED, "-failed")
 

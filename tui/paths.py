@@ -1,4 +1,4 @@
-"""Typed paths: what a beginning may go on to."""
+"""Paths as people read and type them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,21 @@ from textual.suggester import Suggester
 
 _LOOKED_AT = 5_000
 """Entries of a folder that are looked at; a suggestion must come while one types."""
+
+
+def near(path: str) -> str:
+    """Return a path as it is called from here: without the folder that one is in, or with ``~`` for one's home."""
+    for folder, name in ((_here(), ""), (str(Path("~").expanduser()), f"~{os.sep}")):
+        if folder and path.startswith(folder + os.sep):
+            return name + path[len(folder) + 1 :]
+    return path
+
+
+def _here() -> str:
+    try:
+        return str(Path.cwd())
+    except OSError:  # the folder is gone
+        return ""
 
 
 def complete(typed: str) -> str | None:

@@ -96,10 +96,19 @@ class Invocation:
 
 
 def is_corpus(folder: Path) -> bool:
-    """Return whether the folder holds a corpus."""
+    """Return whether the folder holds a corpus.
+
+    Raises:
+        StoreError: The folder may not be read.
+    """
     from structrag.corpus.store import DATABASE_NAME
 
-    return (folder.expanduser() / DATABASE_NAME).is_file()
+    try:
+        return (folder.expanduser() / DATABASE_NAME).is_file()
+    except OSError as error:
+        raise StoreError(
+            f"The corpus folder {folder} cannot be read: {error.strerror}.", hint="Make it readable for this user."
+        ) from error
 
 
 def model_settings(model: str | None) -> dict[str, Any]:

@@ -106,6 +106,16 @@ class Database:
             return self._connection.execute(sql, tuple(values)).lastrowid or 0
 
     @contextmanager
+    def synced(self) -> Iterator[None]:
+        """Make the changes within it outlast a power cut; others outlast the end of the process only."""
+        with self._lock:
+            self.rows("PRAGMA synchronous = FULL")
+            try:
+                yield
+            finally:
+                self.rows("PRAGMA synchronous = NORMAL")
+
+    @contextmanager
     def transaction(self) -> Iterator[None]:
         """Make all changes within it, or none: also when it is interrupted."""
         with self._lock, self._errors():

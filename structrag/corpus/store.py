@@ -281,9 +281,10 @@ class CorpusStore:
 
     def add_preference(self, payload: dict[str, Any]) -> int:
         """Keep what a person preferred, and return the number by which it can be undone."""
-        return self._database.insert(
-            "INSERT INTO preferences (created, payload) VALUES (?, ?)", [_now(), json.dumps(payload)]
-        )
+        with self._database.synced():
+            return self._database.insert(
+                "INSERT INTO preferences (created, payload) VALUES (?, ?)", [_now(), json.dumps(payload)]
+            )
 
     def undo_preference(self, preference_id: int) -> None:
         """Take a preference back; it stays on record but no longer counts.
@@ -305,9 +306,10 @@ class CorpusStore:
 
     def add_edit(self, payload: Mapping[str, Any], *, who: str) -> int:
         """Keep what somebody changed in a structure, and return the number by which it can be undone."""
-        return self._database.insert(
-            "INSERT INTO edits (created, who, payload) VALUES (?, ?, ?)", [_now(), who, json.dumps(dict(payload))]
-        )
+        with self._database.synced():
+            return self._database.insert(
+                "INSERT INTO edits (created, who, payload) VALUES (?, ?, ?)", [_now(), who, json.dumps(dict(payload))]
+            )
 
     def undo_edit(self, edit_id: int) -> None:
         """Take an edit back; it stays on record but no longer counts.

@@ -16,8 +16,9 @@ from structrag.cli.text import clean
 from structrag.structures.edits import cell_edit
 from structrag.structures.table_set import Cell, ColumnType, Row, Table, TableSet
 from structrag.tui.grid import Grid, GridCell, GridColumn
-from structrag.tui.views.table_rows import Arrangement, arrange, widths
+from structrag.tui.views.table_rows import Arrangement, arrange, place_of, widths
 from structrag.tui.views.view import CITED, EDITED, Editable, SourceWanted, StructureView, Use, label
+from structrag.types import Span
 
 CELL_WIDTH = 36
 """Characters of a cell that are shown; Enter shows all of it where it stands."""
@@ -31,11 +32,15 @@ _CONFLICTS_SHOWN = 3
 
 @dataclass
 class RowsArranged(Message):
-    """The rows are sorted and filtered; ``order`` holds their indexes."""
+    """The rows are sorted and filtered; ``order`` holds their indexes.
+
+    ``start`` is where the cursor begins, as a place in that order and a column: at what the answer rests on first.
+    """
 
     table: Table
     arrangement: Arrangement
     order: list[int]
+    start: tuple[int, int] | None = None
 
 
 class Cells(Grid):
@@ -170,6 +175,8 @@ class TableView(StructureView):
         if message.table is self.table and message.arrangement == self._arrangement:
             self._shown = (message.table, message.order)
             self._show(message.table, message.order)
+            if message.start is not None:
+                self.query_one(Grid).go_to(*message.start)
             self._summarise(message.table, len(message.order))
 
     def _show(self, table: Table, order: list[int]) -> None:
@@ -204,12 +211,16 @@ class TableView(StructureView):
         if self.table is None:
             self.query_one(".summary", Static).update("No table.")
             return
-        self._arrange_rows(self.table, self._arrangement)
+        cited = self.use.citations[0].evidence.span if self.use.citations else None
+        self._arrange_rows(self.table, self._arrangement, cited)
 
     # Without a description Textual would write one from the table, cell by cell.
     @work(thread=True, exclusive=True, group="rows", description="sorts and filters rows")
-    def _arrange_rows(self, table: Table, arrangement: Arrangement) -> None:
-        self.post_message(RowsArranged(table, arrangement, arrange(table, arrangement)))
+    def _arrange_rows(self, table: Table, arrangement: Arrangement, cited: Span | None) -> None:
+        order = arrange(table, arrangement)
+        # Who sorts or filters looks for something else.
+        start = place_of(table, cited) if cited is not None and arrangement == Arrangement() else None
+        self.post_message(RowsArranged(table, arrangement, order, start))
 
     def _summarise(self, table: Table, shown: int) -> None:
         several = f"{self._number + 1} of {len(self._tables.tables)} · " if len(self._tables.tables) > 1 else ""

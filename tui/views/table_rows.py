@@ -9,6 +9,7 @@ from datetime import date
 from rich.cells import cell_len
 
 from structrag.structures.table_set import Cell, Row, Table
+from structrag.types import Span
 
 _SEARCHED = 400
 """Characters of a cell that a filter looks at."""
@@ -40,6 +41,12 @@ def arrange(table: Table, arrangement: Arrangement) -> list[int]:
     empty = [i for i in chosen if table.rows[i].cells[column].value is None]
     filled.sort(key=lambda i: _sort_key(table.rows[i].cells[column]), reverse=arrangement.is_descending)
     return filled + empty
+
+
+def place_of(table: Table, cited: Span) -> tuple[int, int] | None:
+    """Return row and column of the cell whose evidence stands there; ``None`` where there is none."""
+    places = ((i, j, cell) for i, row in enumerate(table.rows) for j, cell in enumerate(row.cells))
+    return next(((i, j) for i, j, cell in places if cell.evidence is not None and cell.evidence.span == cited), None)
 
 
 def widths(table: Table, indexes: Sequence[int], widest: int) -> list[int]:
