@@ -3,9 +3,7 @@
 import io
 import json
 from collections.abc import Callable, Mapping
-from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +14,7 @@ from structrag.cli.app import build
 from structrag.cli.demo import QUESTIONS
 from structrag.cli.start import start_ui
 from structrag.corpora import shipped
-from structrag.errors import ConfigError, ModelError, ModelOutputError, RoutingError, StructRAGError
+from structrag.errors import ModelError, ModelOutputError, RoutingError, StructRAGError
 from structrag.models.weights import Progress
 from structrag.pipeline import StructRAG
 from structrag.router import RoutingRequest
@@ -440,29 +438,12 @@ def be_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdout", Terminal())
 
 
-opened: list[Path] = []
-
-
-def test_the_ui_is_started_through_its_entry_point(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    point = EntryPoint(name="terminal", value=f"{__name__}:opened.append", group="structrag.ui")
-    installed = {"structrag": SimpleNamespace(entry_points=EntryPoints([point]))}
-    monkeypatch.setattr("importlib.metadata.distribution", installed.__getitem__)
+def test_the_ui_is_started_on_a_terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    opened: list[Path] = []
+    monkeypatch.setattr("structrag.tui.run", opened.append)
     be_on_a_terminal(monkeypatch)
-    opened.clear()
     start_ui(tmp_path)
     assert opened == [tmp_path]
-
-
-def test_a_missing_ui_is_an_error_that_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("importlib.metadata.distribution", lambda name: SimpleNamespace(entry_points=EntryPoints()))
-    be_on_a_terminal(monkeypatch)
-    with pytest.raises(ConfigError, match="No user interface is installed"):
-        start_ui(tmp_path)
-
-
-def test_the_installed_ui_has_its_entry_point() -> None:
-    (point,) = entry_points(group="structrag.ui")
-    assert point.value == "structrag.tui:run"
 
 
 # how commands end

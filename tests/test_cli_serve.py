@@ -9,9 +9,7 @@ import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -195,13 +193,9 @@ def test_the_command_holds_the_folder_as_one_word(tmp_path: Path) -> None:
     assert shlex.split(command(odd))[-1] == str(odd)
 
 
-started: list[Path] = []
-
-
 def test_the_ui_starts_without_a_terminal_when_it_is_served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    point = EntryPoint(name="terminal", value=f"{__name__}:started.append", group="structrag.ui")
-    installed = {"structrag": SimpleNamespace(entry_points=EntryPoints([point]))}
-    monkeypatch.setattr("importlib.metadata.distribution", installed.__getitem__)
+    started: list[Path] = []
+    monkeypatch.setattr("structrag.tui.run", started.append)
     monkeypatch.setattr("sys.stdin", io.StringIO())
     monkeypatch.setenv("TEXTUAL_DRIVER", "textual.drivers.web_driver:WebDriver")
     start_ui(tmp_path)

@@ -9,7 +9,7 @@ from pathlib import Path
 def run(corpus: Path) -> None:
     """Show the terminal UI for the corpus folder until the user quits.
 
-    This is the entry point ``structrag.ui`` by which the command line starts the UI.
+    The command line calls it, by name.
 
     Raises:
         ConfigError: The settings name an action or a theme that there is not.

@@ -99,6 +99,7 @@ class StructRAGApp(App[None]):
         appearance: Appearance | None = None,
     ) -> None:
         super().__init__()
+        self._read_with = self.get_css_variables()
         self._folder = corpus
         self._open_corpus = open_corpus
         self._open_with = open_with
@@ -123,6 +124,23 @@ class StructRAGApp(App[None]):
             self.theme = self._appearance.theme
         if self._appearance.keys:
             self.set_keymap(dict(self._appearance.keys))
+
+    def refresh_css(self, animate: bool = True) -> None:
+        """Style everything anew.
+
+        Before the first paint, with the theme that the styles were read with, they are not read again: Textual would
+        do so twice.
+        """
+        variables = self.get_css_variables()
+        if self._is_shown or variables != self._read_with:
+            self._read_with = variables
+            super().refresh_css(animate)
+        else:
+            self.stylesheet.update(self, animate=animate)
+
+    @property
+    def _is_shown(self) -> bool:
+        return bool(self.screen_stack) and self.screen.is_mounted
 
     # The screens. Like all that is not there at the first paint, they are imported when they are first wanted.
 

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
 from structrag.cli.text import narrate
@@ -16,7 +17,7 @@ from structrag.errors import ConfigError, StructRAGError
 
 CORPUS_VARIABLE = "STRUCTRAG_CORPUS"
 DEFAULT_CORPUS = Path("my-corpus")
-UI_GROUP = "structrag.ui"
+UI = "structrag.tui"
 INTERRUPTED = 130
 
 
@@ -56,13 +57,11 @@ def exit_codes() -> Iterator[None]:
 
 
 def start_ui(folder: Path) -> None:
-    """Start the terminal UI, found through its entry point so that the command line never imports it.
+    """Start the terminal UI, found by its name: the layer above this one is not imported.
 
     Raises:
-        ConfigError: There is no terminal, or no user interface is installed.
+        ConfigError: There is no terminal, or its settings are wrong.
     """
-    from importlib.metadata import PackageNotFoundError, distribution
-
     # In a browser (`structrag serve`) the terminal is at the other end of two pipes, and a driver speaks to it.
     is_served = bool(os.environ.get("TEXTUAL_DRIVER"))
     if not (is_served or (sys.stdin.isatty() and sys.stdout.isatty())):
@@ -70,17 +69,8 @@ def start_ui(folder: Path) -> None:
             "The terminal UI needs a terminal.",
             hint='Use a command, such as `structrag ask "…"`; `structrag --help` lists them.',
         )
-    try:
-        # Of this package alone: reading what all packages declare takes longer than all else here.
-        found = next(iter(distribution("structrag").entry_points.select(group=UI_GROUP)), None)
-    except PackageNotFoundError:
-        found = None
-    if found is None:
-        raise ConfigError(
-            f"No user interface is installed: StructRAG has no entry point in the group {UI_GROUP!r}.",
-            hint="Install StructRAG again: pip install --force-reinstall structrag",
-        )
-    found.load()(folder)
+    # An entry point could name it, but looking one up is a twentieth of the way to the first paint.
+    import_module(UI).run(folder)
 
 
 def _discard_further_output() -> None:
