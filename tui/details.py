@@ -49,7 +49,7 @@ class Details(Vertical):
     def __init__(self) -> None:
         super().__init__(id="details")
         self._citations: Sequence[Citation] = ()
-        self._trace: list[TraceStep] = []
+        self._steps: list[str] = []
 
     def compose(self) -> ComposeResult:
         """Lay out the four tabs."""
@@ -105,7 +105,7 @@ class Details(Vertical):
 
     def add_step(self, step: TraceStep) -> None:
         """Show one more step of the trace."""
-        self._show_trace([*self._trace, step])
+        self._show_trace([*self._steps, _step(step)])
         self.structure.add_step(step)
 
     def show_answer(self, answer: Answer) -> None:
@@ -114,7 +114,7 @@ class Details(Vertical):
         self.structure.show_answer(answer.structure, Use(answer.trace, answer.citations))
         self._show_citations(answer.citations)
         self.query_one("#spent", Static).update(_spent(answer.usage))
-        self._show_trace(list(answer.trace))
+        self._show_trace([_step(step) for step in answer.trace])
 
     def mark_citation(self, citation: Citation) -> None:
         """Mark a citation in the list of evidence."""
@@ -127,16 +127,19 @@ class Details(Vertical):
         shown.display = bool(citations)
         self.query_one("#no-evidence").display = not citations
 
-    def _show_trace(self, trace: list[TraceStep]) -> None:
-        self._trace = trace
-        left = len(trace) - _MOST_STEPS
-        lines = [label(f"{step.name}: {step.detail}", _STEP_WIDTH) for step in trace[-_MOST_STEPS:]]
+    def _show_trace(self, steps: list[str]) -> None:
+        self._steps = steps
+        left, lines = len(steps) - _MOST_STEPS, steps[-_MOST_STEPS:]
         self.query_one("#trace", Static).update("\n".join([f"… {left:,} earlier steps", *lines] if left > 0 else lines))
 
     @on(OptionList.OptionSelected, "#citations")
     def _choose_citation(self, event: OptionList.OptionSelected) -> None:
         event.stop()
         self.post_message(self.CitationChosen(self._citations[event.option_index]))
+
+
+def _step(step: TraceStep) -> str:
+    return label(f"{step.name}: {step.detail}", _STEP_WIDTH)
 
 
 def _citation(citation: Citation) -> Content:

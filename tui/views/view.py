@@ -19,17 +19,13 @@ if TYPE_CHECKING:
 LABEL_WIDTH = 160
 """Characters of a text that one line shows; the rest is one Enter away."""
 
-_READ_AHEAD = 8
-"""How many times as much text is looked at as is shown: blanks and control sequences are taken out of it."""
-
 CITED = "●"
 """The mark of what the answer rests on; it says so without colours too."""
 
 
 def label(text: str, width: int = LABEL_WIDTH) -> str:
     """Return untrusted text as one line of at most ``width`` characters, in no time however long it is."""
-    line = one_line(text[: width * _READ_AHEAD], width)
-    return f"{line}…" if len(text) > width * _READ_AHEAD and not line.endswith("…") else line
+    return one_line(text, width)
 
 
 @dataclass(frozen=True, slots=True)
