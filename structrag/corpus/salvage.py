@@ -17,8 +17,8 @@ from structrag.errors import CorpusInUseError, StoreError
 
 _MADE_ANEW = ("chunks", "sqlite_sequence")
 _CHUNK = 'INSERT INTO chunks (document_id, start, "end") VALUES (?, ?, ?)'
-_WIDEST_GAP = 1_000_000
-"""Row numbers that are tried one by one between the last row that is read from one end and that from the other."""
+_LAST_ROW = 2**62
+"""No table has a row of so high a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,23 +137,33 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _rows(path: Path, table: str) -> Iterator[sqlite3.Row]:
-    """Yield the readable rows of a table, from both ends towards what is damaged and then between."""
-    every = f"SELECT rowid AS _row, * FROM {table} NOT INDEXED WHERE rowid > ? ORDER BY rowid"
-    low, high = 0, None
+    """Yield the readable rows of a table, on both sides of each damaged place."""
+    every = f"SELECT rowid AS _row, * FROM {table} NOT INDEXED WHERE rowid > ? AND rowid < ? ORDER BY rowid"
     with suppress(sqlite3.Error), _reading(path) as connection:
         connection.execute(f"SELECT 1 FROM {table} LIMIT 0")  # where this fails, no row is to be had
-        with suppress(sqlite3.Error):
-            for row in connection.execute(every, [low]):
-                low = row["_row"]
-                yield row
-            return
-        with suppress(sqlite3.Error):
-            for row in connection.execute(f"{every} DESC", [low]):
-                high = row["_row"]
-                yield row
-        for number in range(low + 1, min(high or low + _WIDEST_GAP, low + _WIDEST_GAP)):
+        last, beyond = 0, 0
+        while beyond <= _LAST_ROW:
             with suppress(sqlite3.Error):
-                yield from connection.execute(f"SELECT rowid AS _row, * FROM {table} WHERE rowid = ?", [number])
+                for row in connection.execute(every, [last, _LAST_ROW]):
+                    last = row["_row"]
+                    yield row
+                return
+            beyond = _behind(connection, table, last)
+            with suppress(sqlite3.Error):
+                yield from connection.execute(f"{every} DESC", [last, beyond])
+            last = beyond - 1
+
+
+def _behind(connection: sqlite3.Connection, table: str, row: int) -> int:
+    """Return a row number from which rows of a table can be read again, found by steps that double."""
+    step = 1
+    while row + step <= _LAST_ROW:
+        step *= 2
+        with suppress(sqlite3.Error):
+            query = f"SELECT * FROM {table} NOT INDEXED WHERE rowid >= ? ORDER BY rowid LIMIT 1"
+            connection.execute(query, [row + step]).fetchone()
+            return row + step
+    return _LAST_ROW + 1
 
 
 def _take(new: Database, table: str, row: sqlite3.Row) -> int:
