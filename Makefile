@@ -7,7 +7,7 @@ CHECK := .check
 # Each process takes up to 4 GB; tests that use the chat model stay together in one (see tests/conftest.py).
 PARALLEL := --numprocesses auto --maxprocesses 2 --dist loadgroup
 
-.PHONY: demo test test-slow test-model check fix types contracts bench soak snapshots screenshots clean
+.PHONY: demo test test-thorough test-slow test-model check fix types contracts bench soak snapshots screenshots clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "StructRAG needs Python 3.11 or newer; try: make PYTHON=python3.12")'
@@ -20,7 +20,10 @@ demo: $(STAMP)  ## One question per structure over the shipped corpora, offline,
 	$(BIN)/structrag demo
 
 test: $(STAMP)  ## All tests but the slow ones; one question per structure goes through the real embedded model
-	$(BIN)/python -m pytest -m "not slow" $(PARALLEL)
+	$(BIN)/python -m pytest -m "not slow and not thorough" $(PARALLEL)
+
+test-thorough: $(STAMP)  ## The harder cases: faults, kills, hostile files, every screen; together with `make test` what CI runs
+	$(BIN)/python -m pytest -m "thorough and not slow" $(PARALLEL)
 
 test-slow: $(STAMP)  ## Long: the slow tests
 	$(BIN)/python -m pytest -m slow

@@ -25,9 +25,11 @@ from structrag.types import StructureType
 for _name in [name for name in os.environ if name.startswith("STRUCTRAG_") and name != "STRUCTRAG_MODELS__CACHE"]:
     del os.environ[_name]
 os.environ["HF_HUB_OFFLINE"] = "1"
-# Of several processes on as many cores, each is faster with one thread for torch than with threads that wait for each other.
+# Of several processes on as many cores, each is faster with one thread for torch, and for llama.cpp, which asks for more
+# than the first setting allows, than with threads that wait for each other.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OMP_THREAD_LIMIT", "1")
 os.environ["ANONYMIZED_TELEMETRY"] = "False"
 
 # An example's first call may import a heavy package, and the machine may be busy: time says nothing here.

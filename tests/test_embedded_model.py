@@ -80,6 +80,7 @@ def test_a_reply_follows_its_schema(chat: ChatModel) -> None:
     assert 5 < usage.completion_tokens < 60
 
 
+@pytest.mark.slow  # tests/test_chat_model.py has a reply that is cut off by another server
 def test_a_reply_that_does_not_end_is_cut_off_and_said_so(chat: ChatModel) -> None:
     schema = {"type": "array", "items": {"type": "string"}, "minItems": 50}
     prompt = Prompt("test.list", "Reply in JSON.", "Name fifty rivers.", schema, max_tokens=12)

@@ -450,6 +450,7 @@ def test_ways_are_read() -> None:
 
 
 @pytest.mark.model
+@pytest.mark.slow  # the model answers in tests/test_end_to_end_model.py, and the tests above measure answers
 def test_the_embedded_model_answers_and_is_measured(bench: Bench) -> None:
     bench.write("questions.jsonl", QUESTIONS[:2])
     paths = [str(bench.questions), "--documents", str(bench.documents), "--out", str(bench.out)]

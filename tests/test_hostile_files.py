@@ -26,6 +26,8 @@ from structrag.corpus.tables import parse_tables as tables_in
 from structrag.errors import DocumentError
 from structrag.types import AddReport, SourceDocument
 
+pytestmark = pytest.mark.thorough
+
 TYPES = (
     '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
     '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+pytestmark = pytest.mark.thorough
+
 FILES = 30
 # Enough for several batches of chunks, so that a kill between them finds some files indexed and some not begun.
 PARAGRAPHS = 7

@@ -18,7 +18,7 @@ from structrag.router.training_settings import TrainingSettings
 from structrag.types import StructureType
 from structrag.usage import UsageMeter
 
-pytestmark = pytest.mark.training
+pytestmark = [pytest.mark.thorough, pytest.mark.training]
 
 
 @pytest.fixture(scope="module")

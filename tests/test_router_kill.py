@@ -22,7 +22,7 @@ from structrag.router.questions import LabelledQuestion, label_pairs, read_domai
 from structrag.router.training_settings import StepListener, TrainingSettings, TrainingStep
 from structrag.router.versions import SHIPPED, VersionStore
 
-pytestmark = pytest.mark.training
+pytestmark = [pytest.mark.thorough, pytest.mark.training]
 SETTINGS = TrainingSettings(rank=2, sft_epochs=2, dpo_epochs=1, batch=1)
 SAVED = 100
 """Steps between two checkpoints."""

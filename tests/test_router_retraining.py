@@ -141,6 +141,7 @@ def test_there_is_no_going_on_from_a_version_that_is_damaged(store: VersionStore
 
 
 @pytest.mark.training
+@pytest.mark.thorough
 def test_a_version_is_trained_compared_and_not_put_in_use(store: VersionStore, router_cache: Path) -> None:
     given = corrections(60)
     shipped = ShippedQuestions(labelled(200, 40), labelled(0, 110))

@@ -15,6 +15,8 @@ from structrag.errors import CorpusInUseError, StoreError
 from structrag.router.preferences import preference_pair
 from structrag.types import SourceDocument, Span
 
+pytestmark = pytest.mark.thorough
+
 PAGE = 4096
 PAIR = {"prompt": "Who?", "chosen": "graph", "rejected": "chunk", "documents": []}
 

@@ -24,6 +24,7 @@ from structrag.models.embedding import Embedder
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = [
+    pytest.mark.thorough,
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
     pytest.mark.skipif(os.name == "nt", reason="textual-serve needs a POSIX terminal"),
 ]

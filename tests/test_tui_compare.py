@@ -17,6 +17,8 @@ from structrag.tui.screen import QuestionScreen
 from structrag.tui.state import State
 from structrag.types import Answer, StructureType, TraceStep
 
+pytestmark = pytest.mark.thorough
+
 
 def answered(question: str, structure: StructureType | None) -> Answer:
     used = structure or StructureType.TABLE

@@ -28,6 +28,8 @@ from structrag.tui.screen import QuestionScreen
 from structrag.tui.shelf import ReadingState, Shelf, find
 from structrag.types import AddedDocument, AddReport, SourceDocument
 
+pytestmark = pytest.mark.thorough
+
 HOSTILE = "[bold]x[/bold] [@click=app.quit]go[/] \x1b[2J\x1b]0;t\x07\u202eright\u202c a\u200bb 👩‍👩‍👧 [/"
 
 

@@ -23,6 +23,8 @@ from structrag.tui.grid import Grid
 from structrag.tui.screen import QuestionScreen
 from structrag.types import Structure, StructureType
 
+pytestmark = pytest.mark.thorough
+
 
 async def write(pilot: Pilot[None], text: str, *, key: str = "i") -> None:
     """Open the dialog on what is under the cursor and write another text."""

@@ -43,6 +43,8 @@ from structrag.tui.views.table import TableView
 from structrag.tui.views.view import Editable
 from structrag.types import AddedDocument, AddReport, EditMark, SourceDocument, StructureType
 
+pytestmark = pytest.mark.thorough
+
 OTHER = SourceDocument(id="birch.md", title="Birch report", text="Birch grew.", sha256="1")
 
 

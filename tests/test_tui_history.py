@@ -33,6 +33,8 @@ from structrag.tui.screen import QuestionScreen
 from structrag.tui.text_prompt import TextPrompt
 from structrag.types import Answer, Passage, Span, Structure, StructureType
 
+pytestmark = pytest.mark.thorough
+
 ODD = f"{HOSTILE} \x1b[2J\x1b]0;t\x07\u202eright\u202c a\u200bb 👩‍👩‍👧 [/"
 PASSAGES = ChunkSet((Passage(Span("alder.md", 9, 20), "In 2024 Alder", "Alder report", 0.5),))
 

@@ -32,6 +32,8 @@ from structrag.tui.rows import Column, Row, Rows
 from structrag.tui.screen import QuestionScreen
 from structrag.tui.settings_in_force import Appearance, read_appearance, read_in_force
 
+pytestmark = pytest.mark.thorough
+
 HOSTILE = "[bold]x[/bold]\x1b[2J\u202eevil\u202c"
 SCREENS = {"f2": CorpusScreen, "f3": RouterScreen, "f4": HistoryScreen}
 

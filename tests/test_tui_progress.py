@@ -7,6 +7,7 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 from tui_doubles import REPORT, ScriptedCorpus, app_for, make_answer, painted, press, settle, start_asking, state
@@ -20,6 +21,8 @@ from structrag.tui.state import State
 from structrag.tui.work_done import WorkDone
 from structrag.types import StructureType
 from structrag.usage import ModelCall, Prices
+
+pytestmark = pytest.mark.thorough
 
 CALL = ModelCall("table.sql", (("human", "q"),), "SELECT 412", prompt_tokens=1500, completion_tokens=500)
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from textual.widgets import Input, OptionList
 from tui_doubles import HOSTILE, REPORT, SIZES, ScriptedCorpus, app_for, ask, painted, press, settle, told
 from tui_structures import MAKERS, answer_by, at, make_tables
 
 from structrag.tui.dialogs import SourceDialog
 from structrag.tui.screen import QuestionScreen
+
+pytestmark = pytest.mark.thorough
 
 # Citations
 

@@ -24,6 +24,8 @@ from structrag.tui.router_screen import RouterScreen
 from structrag.tui.rows import Rows
 from structrag.tui.screen import QuestionScreen
 
+pytestmark = pytest.mark.thorough
+
 HOSTILE = "[bold]x[/bold] [@click=app.quit]go[/] \x1b[2J\u202eright\u202c a\u200bb 👩‍👩‍👧 [/"
 
 

@@ -21,6 +21,8 @@ from structrag.tui.router_screen import RouterScreen
 from structrag.tui.routers import InstalledRouters, reliability
 from structrag.types import StructureType
 
+pytestmark = pytest.mark.thorough
+
 CHUNK, GRAPH = StructureType.CHUNK, StructureType.GRAPH
 WriteRouter = Callable[..., Path]
 

@@ -46,7 +46,9 @@ from structrag.usage import ModelCall
 Compare = Callable[[StructRAGApp, tuple[int, int], "Steps"], Awaitable[None]]
 Snap = Callable[[Pilot[None], str], Awaitable[None]]
 Steps = Callable[[Pilot[None]], Awaitable[None]]
-SIZES = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
+SIZES = pytest.mark.parametrize(
+    "size", [pytest.param((80, 24), id="80x24"), pytest.param((120, 40), id="120x40", marks=pytest.mark.thorough)]
+)
 QUESTION = "What revenue did Alder have in 2024?"
 CALL = ModelCall(
     "table.sql",

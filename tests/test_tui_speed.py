@@ -15,6 +15,8 @@ from tui_structures import MAKERS, answer_by, hostile_structures, large_catalogu
 from structrag.events import DocumentAdded, EventListener, ignore_event
 from structrag.types import AddedDocument, AddReport, Structure
 
+pytestmark = pytest.mark.thorough
+
 NOT_FELT = 0.05
 """Seconds of processor time that a step may take longer than with a small structure: drawing takes as long for both."""
 

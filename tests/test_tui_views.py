@@ -29,6 +29,8 @@ from structrag.tui.grid import Grid
 from structrag.tui.screen import QuestionScreen
 from structrag.types import Answer
 
+pytestmark = pytest.mark.thorough
+
 
 @asynccontextmanager
 async def asked(answer: Answer, size: tuple[int, int] = (140, 40)) -> AsyncIterator[Pilot[None]]:
