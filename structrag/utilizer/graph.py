@@ -14,6 +14,7 @@ from structrag.structures.names import mentions
 from structrag.structures.quotes import support
 from structrag.types import Evidence, Structure, StructureType
 from structrag.utilizer.finding import NOTHING_FOUND, Finding
+from structrag.utilizer.phrases import find_phrase
 from structrag.utilizer.plans import Call, plan
 from structrag.utilizer.reading import read, read_all, read_passages
 
@@ -44,14 +45,14 @@ class GraphReasoner:
         """Answer one link after the other from the facts at the things it names, and cite every link."""
         assert isinstance(structure, KnowledgeGraph)
         call = plan(question, "graph_plan", session)
-        walk = _Walk(structure, session)
+        walk = _Walk(structure, session, question)
         finding = NOTHING_FOUND
         if call is not None and call.name in _TRUTH and len(call.arguments) > 1:
             finding = walk.whether(call)
         elif call is not None and call.name in _SEVERAL:
             finding = walk.several(call)
         elif call is not None and isinstance(call.arguments[0], Call):
-            finding = walk.one(call, question)
+            finding = walk.one(call)
         else:
             items = _items(question, structure, session, limit=_MOST_FACTS, further=True)
             finding = read(question, items, session, stage="graph")
@@ -71,30 +72,36 @@ class _Walk:
 
     Attributes:
         graph: Grows by the documents that are fetched on the way.
+        question: What is asked; what a link gave stands in it in place of the words that asked for it.
         way: The evidence of every link that was followed.
         known: The links that were answered, as questions, with their answers.
     """
 
     graph: KnowledgeGraph
     session: Session
+    question: str
     way: list[Evidence] = field(default_factory=list)
     known: dict[str, str] = field(default_factory=dict)
 
-    def one(self, call: Call, question: str) -> Finding:
+    def one(self, call: Call) -> Finding:
         """Answer the outermost link from what the links inside it give.
 
-        The whole question says more than the last link's words, so it is read first, beside what is known by then.
+        The whole question says more than the last link's words, so it is read first, with what is known by then in it.
         """
+        question = self.question
         subjects = self.values(call.arguments[0], many=False)
         if not subjects:
             return NOTHING_FOUND
         asked = _wording(call, subjects[0])
-        told = self._told(asked)
-        known = " ".join(f"{link} {answer}." for link, answer in self.known.items())
-        finding = read_passages(f"{question} ({known})", told, self.session, stage="graph")
+        if self.question == question:
+            told = self._told(asked)
+            whole = f"{question} ({' '.join(f'{link} {answer}.' for link, answer in self.known.items())})"
+        else:
+            told, whole = self._told(self.question), self.question
+        finding = read_passages(whole, told, self.session, stage="graph")
         if finding.found and not any(self._same(finding.text, each) for each in [subjects[0], *self.known.values()]):
             return finding
-        return self._other_than(subjects[0], asked, told)
+        return self._other_than(subjects[0], asked, told if self.question == question else self._told(asked))
 
     def several(self, call: Call) -> Finding:
         """List what the plan gives, or count it."""
@@ -127,9 +134,25 @@ class _Walk:
         inner = step.arguments[0]
         several_inside = many and isinstance(inner, Call) and bool(_PLURAL.match(inner.name))
         answers: dict[str, None] = {}
-        for subject in self.values(inner, many=several_inside)[:_MOST_SUBJECTS]:
-            answers |= dict.fromkeys(self._link(subject, _wording(step, subject), many=many))
+        subjects = self.values(inner, many=several_inside)[:_MOST_SUBJECTS]
+        for subject in subjects:
+            if many or len(subjects) > 1:
+                answers |= dict.fromkeys(self._link(subject, _wording(step, subject), many=many))
+            else:
+                answers |= dict.fromkeys(self._link_in_question(step, subject))
         return list(answers)
+
+    def _link_in_question(self, step: Call, subject: str) -> list[str]:
+        """Answer a link in the question's own words, if it has such, and put the answer into it."""
+        phrase = find_phrase(step.in_words, subject, self.question)
+        if phrase is None:
+            return self._link(subject, _wording(step, subject), many=False)
+        start, end = phrase
+        question = self.question
+        answers = self._link(subject, f"Who or what is {question[start:end]}?", many=False)
+        if answers:
+            self.question = question[:start] + answers[0] + question[end:]
+        return answers
 
     def _link(self, subject: str, asked: str, *, many: bool) -> list[str]:
         if many:
@@ -177,8 +200,7 @@ class _Walk:
 
 def _wording(call: Call, subject: str) -> str:
     """Return a link as a question about one thing."""
-    # Further arguments narrow the link down.
-    extra = " ".join(argument for argument in call.arguments[1:] if isinstance(argument, str))
+    extra = call.extra
     relation = call.name if _LINKING.search(call.name) else f"{call.name} of"
     return f"What is the {relation} {subject}{f' ({extra})' if extra else ''}?"
 

@@ -34,6 +34,16 @@ class Call:
     name: str
     arguments: tuple[Call | str, ...]
 
+    @property
+    def extra(self) -> str:
+        """What narrows the call down: its further arguments, as far as they are given in words."""
+        return " ".join(argument for argument in self.arguments[1:] if isinstance(argument, str))
+
+    @property
+    def in_words(self) -> str:
+        """What the call says of its first argument."""
+        return f"{self.name} {self.extra}".strip()
+
     def __str__(self) -> str:
         """Return the call as it is written in a plan."""
         inner = ", ".join(f'"{a}"' if isinstance(a, str) else str(a) for a in self.arguments)

@@ -24,6 +24,7 @@ _CONFIRMED_FROM = 0.5
 _ABOUT_FROM = 0.5
 _NOT_STATED = re.compile(r"\bnot (?:stated|mentioned|specified|provided|given)\b", re.IGNORECASE)
 _YES_NO = re.compile(r"(?:yes|no)(?:,.*|[.!]*)$", re.IGNORECASE)
+_OFFERS = re.compile(r"(?<!\bwho )\bor\b", re.IGNORECASE)  # "who or what" offers nothing
 _ASKS_WHAT = re.compile(
     r"(?:what|which|who|whom|whose|when|where|why|how)\b|.*[,;:–-]\s*(?:what|which|who|when|where|how)\b", re.IGNORECASE
 )
@@ -191,7 +192,7 @@ def _answer(prompt: Prompt, session: Session) -> tuple[int, str]:
 
 def _repeats(answer: str, question: str) -> bool:
     """Whether an answer says nothing that the question has not said, unless the question offers it to choose from."""
-    offered = _is_yes_no(answer) or re.search(r"\bor\b", question, re.IGNORECASE)
+    offered = _is_yes_no(answer) or _OFFERS.search(question)
     return not offered and support(answer, question) == 1
 
 
