@@ -17,6 +17,7 @@ from structrag.events import (
     ModelCalled,
     PassagesRetrieved,
     QuestionRewritten,
+    ReplyGrew,
     RouteChosen,
     StepTaken,
     StructureBuilt,
@@ -55,6 +56,8 @@ def _sentence(event: Event) -> str:
             return f"Built the {structure.type}"
         case StepTaken(step=step):
             return f"{step.name}: {step.detail}"
+        case ReplyGrew(stage=stage, text=text):
+            return f"Writing {stage}: {text}"
         case ModelCalled(call=call):
             cost = "from the cache" if call.cached else f"{call.prompt_tokens} + {call.completion_tokens} tokens"
             return f"Model call {call.stage}, {cost}" + ("" if call.cached else f", {call.seconds:.1f} s")
@@ -106,6 +109,9 @@ def event_to_dict(event: Event) -> dict[str, Any]:
         case StepTaken(step=step):
             name = "step_taken"
             data = {"name": step.name, "detail": step.detail}
+        case ReplyGrew(stage=stage, text=text):
+            name = "reply_grew"
+            data = {"stage": stage, "text": text}
         case ModelCalled(call=call):
             name = "model_called"
             data = {"call": call.to_dict()}
