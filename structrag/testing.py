@@ -64,8 +64,9 @@ class ScriptedChatModel(BaseChatModel):
         whole = self._said(messages, kwargs)
         for word in re.findall(r"\s*\S+\s*|\s+", whole.text):
             yield ChatGenerationChunk(message=AIMessageChunk(content=word))
-        told = {"response_metadata": whole.response_metadata, "usage_metadata": whole.usage_metadata}
-        yield ChatGenerationChunk(message=AIMessageChunk(content="", **told))
+        end = AIMessageChunk(content="", usage_metadata=whole.usage_metadata)
+        end.response_metadata = whole.response_metadata
+        yield ChatGenerationChunk(message=end)
 
     def _said(self, messages: list[BaseMessage], options: Mapping[str, Any]) -> AIMessage:
         prompt = "\n".join(str(message.text) for message in messages)
