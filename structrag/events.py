@@ -70,6 +70,19 @@ class StepTaken:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplyGrew:
+    """The chat model is writing a reply; told only where it was asked for, at most ten times a second.
+
+    Attributes:
+        stage: Which part of the pipeline asks, such as ``table.sql``.
+        text: All that is written so far, which nothing has checked; empty where it broke off and is asked for again.
+    """
+
+    stage: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class ModelCalled:
     """The chat model replied, or its reply was found in the cache; what it was sent is in ``call``.
 
@@ -94,6 +107,7 @@ Event = (
     | BuildProgressed
     | StructureBuilt
     | StepTaken
+    | ReplyGrew
     | ModelCalled
     | Answered
 )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from structrag.events import Event, ModelCalled, StepTaken, ignore_event
+from structrag.events import Event, ModelCalled, ReplyGrew, StepTaken, ignore_event
 from structrag.types import Passage, Structure, TraceStep
 from structrag.usage import ModelCall, UsageMeter
 
@@ -49,6 +49,7 @@ class Session:
     Attributes:
         meter: Counts this question's usage and holds its budget.
         listener: Told every event.
+        drafts: Whether the listener is told of replies that are being written too, which streams them.
         trace: What has been done so far, in order.
         calls: Every call of the chat model so far, those answered from the cache included.
         library: Where more can be fetched; ``None`` where the structure is all there is.
@@ -62,13 +63,16 @@ class Session:
     trace: list[TraceStep] = field(default_factory=list)
     calls: list[ModelCall] = field(default_factory=list)
     library: Library | None = None
+    drafts: bool = False
 
     def __post_init__(self) -> None:
         self.meter.listener = self._hear
 
     def ask(self, prompt: Prompt) -> Reply:
         """Ask the chat model; see `ChatModel.reply`."""
-        return self.chat.reply(prompt, self.meter)
+        if not self.drafts:
+            return self.chat.reply(prompt, self.meter)
+        return self.chat.reply(prompt, self.meter, lambda text: self.listener(ReplyGrew(prompt.stage, text)))
 
     def note(self, name: str, detail: str) -> None:
         """Record one step in the trace and tell the listener."""

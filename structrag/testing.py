@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import ConfigDict, Field
 
 from structrag.models.chat import ChatModel, ReplyCache
@@ -25,7 +26,7 @@ class UnexpectedPromptError(AssertionError):
 
 
 class ScriptedChatModel(BaseChatModel):
-    """Answers each prompt from a script, and fails on one that the script does not cover.
+    """Answers each prompt from a script, and fails on one that the script does not cover; streamed, word by word.
 
     Attributes:
         script: For each fragment of a prompt what to reply: a text, an object (sent as JSON), probabilities
@@ -50,24 +51,41 @@ class ScriptedChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
+        return ChatResult(generations=[ChatGeneration(message=self._said(messages, kwargs))])
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        """Say the same word by word."""
+        whole = self._said(messages, kwargs)
+        for word in re.findall(r"\s*\S+\s*|\s+", whole.text):
+            yield ChatGenerationChunk(message=AIMessageChunk(content=word))
+        end = AIMessageChunk(content="", usage_metadata=whole.usage_metadata)
+        end.response_metadata = whole.response_metadata
+        yield ChatGenerationChunk(message=end)
+
+    def _said(self, messages: list[BaseMessage], options: Mapping[str, Any]) -> AIMessage:
         prompt = "\n".join(str(message.text) for message in messages)
         self.prompts.append(prompt)
         reply = self._next(prompt)
         if isinstance(reply, BaseException):
             raise reply
         metadata: dict[str, Any] = {"finish_reason": "stop"}
-        if kwargs.get("logprobs") and isinstance(reply, Mapping):
+        if options.get("logprobs") and isinstance(reply, Mapping):
             ranked = [{"token": t, "logprob": math.log(p)} for t, p in reply.items() if p > 0]
             metadata["logprobs"] = {"content": [{"top_logprobs": ranked}]}
             reply = max(reply, key=lambda token: float(reply[token]))
         text = reply if isinstance(reply, str) else json.dumps(reply)
         used = {"input_tokens": len(prompt.split()), "output_tokens": len(text.split())}
-        message = AIMessage(
+        return AIMessage(
             content=text,
             response_metadata=metadata,
             usage_metadata={**used, "total_tokens": sum(used.values())},
         )
-        return ChatResult(generations=[ChatGeneration(message=message)])
 
     def _next(self, prompt: str) -> Any:
         for fragment, reply in self.script.items():

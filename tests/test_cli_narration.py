@@ -14,6 +14,7 @@ from structrag.events import (
     DocumentAdded,
     Event,
     PassagesRetrieved,
+    ReplyGrew,
     RouteChosen,
     StepTaken,
     StructureBuilt,
@@ -92,6 +93,7 @@ EVENTS: list[tuple[Event, str]] = [
     (BuildProgressed(StructureType.TABLE, 1, 3, "from cache"), "Building the table: 1 of 3 documents, from cache"),
     (StructureBuilt(Passages("x")), "Built the chunk"),
     (StepTaken(TraceStep("sql", "SELECT\n 1")), "sql: SELECT 1"),
+    (ReplyGrew("table.sql", '{"sql": "SEL'), 'Writing table.sql: {"sql": "SEL'),
     (Answered(make_answer()), "Answered after 12.4 s, grounded in 1 citations"),
     (Answered(make_answer(grounded=False)), "Answered after 12.4 s, not grounded"),
 ]

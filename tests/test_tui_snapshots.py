@@ -188,6 +188,23 @@ class TestAskScreen:
             await settle(pilot)
             await snap(pilot, "cancelled")
 
+    async def test_while_a_reply_is_written(self, snap: Snap, size: tuple[int, int]) -> None:
+        for state, mark, *reply in (
+            ("draft", "not checked yet: In", "chunk.read", '{"item": 3, "answer": "In 2024 Alder had a reve'),
+            ("writing", "writing: ", "table.sql", '{"sql": "SELECT revenue FROM makers WHERE comp'),
+        ):
+            held = corpus()
+            held.written = [(reply[0], reply[1])]
+            gate = held.hold(QUESTION, after_events=True)
+            async with app_for(held).run_test(size=size) as pilot:
+                await settle(pilot)
+                await start_asking(pilot, QUESTION)
+                # The keys follow a little later than what they are about.
+                await until(pilot, lambda shown={mark, "m Model"}, pilot=pilot: all(t in painted(pilot) for t in shown))
+                await snap(pilot, state)
+                gate.set()
+                await settle(pilot)
+
     async def test_an_error(self, snapped: Compare, size: tuple[int, int]) -> None:
         def fail(question: str, structure: StructureType | None) -> Answer:
             raise ModelError("The model does not answer.", hint="Is it running?")

@@ -17,6 +17,7 @@ from structrag.cli.text import clean
 from structrag.errors import StructRAGError
 from structrag.events import Event
 from structrag.tui.answer_text import AnswerText
+from structrag.tui.draft import Draft
 from structrag.tui.examples import Examples
 from structrag.tui.question_input import QuestionBox, QuestionInput
 from structrag.tui.route_card import is_chosen_by_hand
@@ -69,6 +70,7 @@ class Conversation(Vertical):
         with Reading(id="reading"):
             yield Static(id="asked", markup=False)
             yield WorkDone()
+            yield Draft()
             yield AnswerText()
             yield Static(id="notice", markup=False)
             yield Examples()
@@ -93,6 +95,12 @@ class Conversation(Vertical):
         self.query_one(WorkDone).add(event)
         self.query_one(Reading).scroll_end(animate=False)
 
+    def show_draft(self, text: str) -> None:
+        """Show what the model has written so far of a reply; nothing once that is there."""
+        self.query_one(Draft).show(text)
+        if text:
+            self.query_one(Reading).scroll_end(animate=False)
+
     def show_scope(self, names: tuple[str, ...]) -> None:
         """Say over which documents the next questions are asked; over all where none is named."""
         scope = self.query_one("#scope", Static)
@@ -116,6 +124,7 @@ class Conversation(Vertical):
         self._show_notice("")
         self.examples.offer(())
         self.query_one(WorkDone).clear()
+        self.show_draft("")
         # Not only hidden: Enter would still follow its citations.
         self._citations = {}
         text = self.query_one(AnswerText)
@@ -139,14 +148,19 @@ class Conversation(Vertical):
 
     def show_error(self, error: StructRAGError) -> None:
         """Show what went wrong and what to do about it."""
-        self.query_one(WorkDone).stop()
+        self._end_work()
         hint = f"\n\n{error.hint}" if error.hint else ""
         self._show_notice(clean((error.message + hint)[:_ERROR_SHOWN]), kind="error")
 
     def show_cancelled(self) -> None:
         """Say what is left of a question that was cancelled."""
-        self.query_one(WorkDone).stop()
+        self._end_work()
         self._show_notice(_CANCELLED, kind="invitation")
+
+    def _end_work(self) -> None:
+        """Leave what was done, and no beginning of a reply that will not be checked any more."""
+        self.query_one(WorkDone).stop()
+        self.show_draft("")
 
     @property
     def examples(self) -> Examples:

@@ -40,10 +40,11 @@ class OpenCorpus(Protocol):
         scope: Sequence[str] | None = None,
         after: Sequence[Answer | str] = (),
         listener: EventListener = ignore_event,
+        drafts: bool = False,
     ) -> Answer:
         """Answer the question, by way of ``structure`` and over the documents of ``scope`` where given.
 
-        It may refer to the answers ``after`` which it is asked.
+        It may refer to the answers ``after`` which it is asked. The listener is told of ``drafts`` on demand.
         """
         ...
 

@@ -21,6 +21,7 @@ from structrag.tui.library import Library
 from structrag.tui.messages import (
     ActionFailed,
     Asking,
+    DraftGrew,
     MovingWordsFound,
     PreferenceRecorded,
     QuestionAnswered,
@@ -221,7 +222,10 @@ class Inquiry(Vertical):
             return
         match message.event:
             case ModelCalled(call):
+                self.conversation.show_draft("")
                 self.calls.append(call)
+                if len(self.calls) == 1:
+                    self.refresh_bindings()  # the key that shows them means something now
                 self.conversation.status.count(call)
                 return
             case RouteChosen(route, chosen):
@@ -232,6 +236,11 @@ class Inquiry(Vertical):
                 self.details.add_step(step)
         self.conversation.add_step(message.event)
         self.conversation.status.say(describe(message.event))
+
+    @on(DraftGrew)
+    def _show_draft(self, message: DraftGrew) -> None:
+        if message.asking is self.under_way:
+            self.conversation.show_draft(message.draft)
 
     @on(QuestionAnswered)
     def _take_answer(self, message: QuestionAnswered) -> None:

@@ -11,9 +11,10 @@ from textual.message import Message
 from textual.worker import Worker
 
 from structrag.errors import StructRAGError
-from structrag.events import Event
+from structrag.events import Event, ReplyGrew
 from structrag.tui.cancelling import WorkCancelled, until_cancelled
 from structrag.tui.corpus import OpenCorpus
+from structrag.tui.draft import draft_of
 from structrag.tui.history import recall
 from structrag.tui.messages import (
     ActionFailed,
@@ -22,6 +23,7 @@ from structrag.tui.messages import (
     CorpusFailed,
     CorpusOpened,
     DocumentsAdded,
+    DraftGrew,
     MovingWordsFound,
     PreferenceRecorded,
     QuestionAnswered,
@@ -79,7 +81,10 @@ def ask(opener: Opener, asking: Asking, worker: Worker[Any], tell: Tell) -> None
     """Answer a question, and record the preference that the asking expresses, until the worker is cancelled."""
 
     def progress(event: Event) -> None:
-        tell(QuestionProgressed(asking, event))
+        if isinstance(event, ReplyGrew):
+            tell(DraftGrew(asking, draft_of(event)))
+        else:
+            tell(QuestionProgressed(asking, event))
 
     try:
         corpus = opener()
@@ -90,6 +95,7 @@ def ask(opener: Opener, asking: Asking, worker: Worker[Any], tell: Tell) -> None
                 scope=asking.scope,
                 after=asking.after,
                 listener=until_cancelled(worker, progress),
+                drafts=True,
             )
         except StructRAGError:
             _prefer(corpus, asking, worker, tell)  # what the user said holds, whatever becomes of the answer

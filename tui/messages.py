@@ -73,6 +73,14 @@ class QuestionProgressed(Message):
 
 
 @dataclass
+class DraftGrew(Message):
+    """The model wrote more of a reply; ``draft`` is what to show of it, empty where there is nothing."""
+
+    asking: Asking
+    draft: str
+
+
+@dataclass
 class PreferenceRecorded(Message):
     """The user's override was kept as a preference, under this number."""
 

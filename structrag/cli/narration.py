@@ -17,6 +17,7 @@ from structrag.events import (
     ModelCalled,
     PassagesRetrieved,
     QuestionRewritten,
+    ReplyGrew,
     RouteChosen,
     StepTaken,
     StructureBuilt,
@@ -55,6 +56,8 @@ def _sentence(event: Event) -> str:
             return f"Built the {structure.type}"
         case StepTaken(step=step):
             return f"{step.name}: {step.detail}"
+        case ReplyGrew(stage=stage, text=text):
+            return f"Writing {stage}: {text}"
         case ModelCalled(call=call):
             cost = "from the cache" if call.cached else f"{call.prompt_tokens} + {call.completion_tokens} tokens"
             return f"Model call {call.stage}, {cost}" + ("" if call.cached else f", {call.seconds:.1f} s")
@@ -78,8 +81,7 @@ def event_to_dict(event: Event) -> dict[str, Any]:
                 "total": total,
             }
         case QuestionRewritten(question=question, standalone=standalone):
-            name = "question_rewritten"
-            data = {"question": question, "standalone": standalone}
+            name, data = "question_rewritten", {"question": question, "standalone": standalone}
         case PassagesRetrieved(passages=passages):
             name = "passages_retrieved"
             data = {
@@ -101,17 +103,15 @@ def event_to_dict(event: Event) -> dict[str, Any]:
             name = "build_progressed"
             data = {"structure": str(structure_type), "done": done, "total": total, "note": note}
         case StructureBuilt(structure=structure):
-            name = "structure_built"
-            data = {"structure": str(structure.type), "built": structure.to_dict()}
+            name, data = "structure_built", {"structure": str(structure.type), "built": structure.to_dict()}
         case StepTaken(step=step):
-            name = "step_taken"
-            data = {"name": step.name, "detail": step.detail}
+            name, data = "step_taken", {"name": step.name, "detail": step.detail}
+        case ReplyGrew(stage=stage, text=text):
+            name, data = "reply_grew", {"stage": stage, "text": text}
         case ModelCalled(call=call):
-            name = "model_called"
-            data = {"call": call.to_dict()}
+            name, data = "model_called", {"call": call.to_dict()}
         case Answered(answer=answer):
-            name = "answered"
-            data = {"answer": answer.to_dict()}
+            name, data = "answered", {"answer": answer.to_dict()}
         case _:
             assert_never(event)
     return {"event": name, **data}

@@ -13,20 +13,21 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from structrag.errors import ModelOutputError, TransientModelError
-from structrag.models.faults import LONGEST_WAIT, invoke, translated
+from structrag.errors import ModelOutputError
+from structrag.models.faults import received, retrying, translated
 from structrag.models.likelihood import option_probabilities
 from structrag.models.replies import final_problem, parse_json, text_of
 from structrag.models.secrets import redacted
+from structrag.models.streaming import Growing, NoStreamError, streamed
 from structrag.usage import ModelCall
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import AIMessage
-    from tenacity import RetryCallState, Retrying
 
     from structrag.usage import UsageMeter
 
@@ -121,9 +122,10 @@ class ChatModel:
         self._slots = threading.BoundedSemaphore(concurrency)
         self._loading = threading.Lock()
         self._model: BaseChatModel | None = None
+        self._streams = True
 
-    def reply(self, prompt: Prompt, meter: UsageMeter) -> Reply:
-        """Return the model's reply.
+    def reply(self, prompt: Prompt, meter: UsageMeter, growing: Growing | None = None) -> Reply:
+        """Return the model's reply; where it is ``growing`` for somebody, it is streamed.
 
         Raises:
             BudgetExceededError: The meter's budget is spent.
@@ -136,7 +138,7 @@ class ChatModel:
         kept = self._kept(key, meter)
         problem = None
         if kept is None:
-            call, problem = self._asked(prompt, messages, meter)
+            call, problem = self._asked(prompt, messages, meter, growing)
         else:
             call = replace(_as_call(prompt, messages), reply=kept, cached=True)
         try:
@@ -146,7 +148,8 @@ class ChatModel:
                 raise
             corrected = "corrected JSON only" if prompt.schema is not None else "the text that was asked for"
             again = f"{error.message} Reply again, with {corrected}."
-        call, problem = self._asked(prompt, [*messages, ("ai", _apart(call.reply)), ("human", _apart(again))], meter)
+        messages = [*messages, ("ai", _apart(call.reply)), ("human", _apart(again))]
+        call, problem = self._asked(prompt, messages, meter, growing)
         return self._accepted(prompt, call, problem, key, meter)
 
     def reply_many(
@@ -258,7 +261,7 @@ class ChatModel:
         return kept
 
     def _asked(
-        self, prompt: Prompt, messages: list[tuple[str, str]], meter: UsageMeter
+        self, prompt: Prompt, messages: list[tuple[str, str]], meter: UsageMeter, growing: Growing | None
     ) -> tuple[ModelCall, ModelOutputError | None]:
         """Return the call with its reply, and what is wrong with that if it is not worth asking again."""
         options: dict[str, Any] = {"max_tokens": prompt.max_tokens}
@@ -267,7 +270,7 @@ class ChatModel:
                 "type": "json_schema",
                 "json_schema": {"name": "reply", "schema": dict(prompt.schema), "strict": True},
             }
-        message, call = self._call(_as_call(prompt, messages), meter, options)
+        message, call = self._call(_as_call(prompt, messages), meter, options, growing)
         is_cut = prompt.schema is not None and message.response_metadata.get("finish_reason") == "length"
         call = replace(call, is_cut=is_cut)
         return call, final_problem(message, call)
@@ -288,11 +291,13 @@ class ChatModel:
             meter.tell(call)
         return reply
 
-    def _call(self, asked: ModelCall, meter: UsageMeter, options: Mapping[str, Any]) -> tuple[AIMessage, ModelCall]:
+    def _call(
+        self, asked: ModelCall, meter: UsageMeter, options: Mapping[str, Any], growing: Growing | None = None
+    ) -> tuple[AIMessage, ModelCall]:
         """Return the model's message, and the call with its reply and what it cost."""
-        model = self._loaded()
+        send = partial(self._sent, self._loaded(), list(asked.messages), options, growing)
         most = most_prompt_tokens(asked.messages, asked.schema)
-        for attempt in _retrying(self._retries, meter):
+        for attempt in retrying(self._retries, meter):
             with (
                 attempt,
                 self._slots,
@@ -300,7 +305,7 @@ class ChatModel:
             ):
                 started = time.monotonic()
                 with translated(self.name, self._key_name):
-                    message = invoke(model, list(asked.messages), options)
+                    message = received(send)
                 used = message.usage_metadata
                 reply = redacted(text_of(message, asked.max_tokens), self._key_name)
                 # Endpoints that do not say what a call took are not free: the budget would never stop them.
@@ -315,6 +320,20 @@ class ChatModel:
                 meter.record(call)
         return message, call
 
+    def _sent(
+        self,
+        model: BaseChatModel,
+        messages: list[tuple[str, str]],
+        options: Mapping[str, Any],
+        growing: Growing | None,
+    ) -> AIMessage:
+        if growing is not None and self._streams:
+            try:
+                return streamed(model, messages, options, growing, self._key_name)
+            except NoStreamError:
+                self._streams = False
+        return model.invoke(messages, **options)
+
     def _loaded(self) -> BaseChatModel:
         with self._loading:
             if self._model is None:
@@ -324,28 +343,6 @@ class ChatModel:
     def _key(self, prompt: Prompt, messages: list[tuple[str, str]], options: list[str] | None) -> str:
         identity = [self.name, messages, prompt.schema, prompt.max_tokens, options]
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-
-
-def _retrying(retries: int, meter: UsageMeter) -> Retrying:
-    """Return the attempts at one call: further ones after faults that may pass, each after a longer pause."""
-    from tenacity import Retrying, retry_if_exception, wait_exponential, wait_random
-
-    backoff, jitter = wait_exponential(multiplier=0.5, max=20), wait_random(0, 1)
-
-    def pause(state: RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
-        asked = error.retry_after if isinstance(error, TransientModelError) else 0.0
-        return max(float(backoff(state)), asked) + float(jitter(state))
-
-    def enough(state: RetryCallState) -> bool:
-        return state.attempt_number > retries or state.upcoming_sleep > meter.seconds_left()
-
-    return Retrying(
-        retry=retry_if_exception(lambda e: isinstance(e, TransientModelError) and e.retry_after <= LONGEST_WAIT),
-        stop=enough,
-        wait=pause,
-        reraise=True,
-    )
 
 
 def most_prompt_tokens(messages: Sequence[tuple[str, str]], schema: Mapping[str, Any] | None = None) -> int:

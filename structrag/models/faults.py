@@ -1,21 +1,25 @@
-"""Providers' exceptions in, ours out: what may pass is transient, all else is final."""
+"""Providers' exceptions in, ours out: what may pass is transient and tried again, all else is final."""
 
 from __future__ import annotations
 
 import math
+import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from structrag.errors import ModelError, ModelOutputError, StructRAGError, TransientModelError
 from structrag.models.replies import OversizeError, shortened
 from structrag.models.secrets import redacted
 
 if TYPE_CHECKING:
-    from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import AIMessage
+    from openai.types.chat import ChatCompletion
+    from tenacity import RetryCallState, Retrying
+
+    from structrag.usage import UsageMeter
 
 _TRANSIENT_STATUS = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 _TRANSIENT_NAMES = ("Timeout", "Connection", "RateLimit", "Overloaded", "ServiceUnavailable")
@@ -55,7 +59,7 @@ def _ours(error: Exception, model: str, told: str, key_name: str) -> ModelError:
     """Return our error for the provider's."""
     reason = told or type(error).__name__
     cause = next((each for each in _causes(error) if isinstance(each, OversizeError)), error)
-    status = getattr(error, "status_code", None)
+    status = _status(error)
     if isinstance(cause, _UNREADABLE) and not status:
         return ModelOutputError(
             f"What the chat model {model!r} sent is no chat completion: {str(cause) if cause is not error else reason}",
@@ -71,6 +75,12 @@ def _ours(error: Exception, model: str, told: str, key_name: str) -> ModelError:
     return ModelError(f"The chat model {model!r} refused the request: {reason}", hint=_final_hint(error, key_name))
 
 
+def _status(error: Exception) -> int | None:
+    """Return the HTTP status of an error; one that comes within a stream stands in its code."""
+    status, code = getattr(error, "status_code", None), str(getattr(error, "code", None))
+    return status or (int(code) if re.fullmatch("[45][0-9]{2}", code) else None)
+
+
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
@@ -80,7 +90,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 def _passing_hint(error: Exception, after: float) -> str:
     if after > LONGEST_WAIT:
         return f"It asks to be left alone for {after:.0f} seconds; ask again then, finished work is kept."
-    if getattr(error, "status_code", None) == 429:
+    if _status(error) == 429:
         return (
             "It is asked too often: wait a while or lower `models.concurrency`, then ask again; finished work is kept."
         )
@@ -90,7 +100,7 @@ def _passing_hint(error: Exception, after: float) -> str:
 
 
 def _final_hint(error: Exception, key_name: str) -> str:
-    status, code = getattr(error, "status_code", None), getattr(error, "code", None)
+    status, code = _status(error), getattr(error, "code", None)
     if status in (401, 403):
         where = f"the environment variable {key_name}" if key_name else "the provider's environment variable"
         return f"The key is missing, wrong or expired: put a valid one into {where}."
@@ -117,10 +127,32 @@ def _retry_after(error: Exception) -> float:
     return max(seconds, 0.0) if math.isfinite(seconds) else 0.0
 
 
-def invoke(model: BaseChatModel, messages: list[tuple[str, str]], options: Mapping[str, Any]) -> AIMessage:
-    """Return the model's message, also one that was cut off or filtered: openai's client raises these with a schema."""
+def retrying(retries: int, meter: UsageMeter) -> Retrying:
+    """Return the attempts at one call: further ones after faults that may pass, each after a longer pause."""
+    from tenacity import Retrying, retry_if_exception, wait_exponential, wait_random
+
+    backoff, jitter = wait_exponential(multiplier=0.5, max=20), wait_random(0, 1)
+
+    def pause(state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        asked = error.retry_after if isinstance(error, TransientModelError) else 0.0
+        return max(float(backoff(state)), asked) + float(jitter(state))
+
+    def enough(state: RetryCallState) -> bool:
+        return state.attempt_number > retries or state.upcoming_sleep > meter.seconds_left()
+
+    return Retrying(
+        retry=retry_if_exception(lambda e: isinstance(e, TransientModelError) and e.retry_after <= LONGEST_WAIT),
+        stop=enough,
+        wait=pause,
+        reraise=True,
+    )
+
+
+def received(send: Callable[[], AIMessage]) -> AIMessage:
+    """Return the message that comes of a call, also one that was cut off or filtered: openai's client raises these."""
     try:
-        message: AIMessage = model.invoke(messages, **options)
+        return send()
     except Exception as error:
         from langchain_core.messages import AIMessage
         from openai import ContentFilterFinishReasonError, LengthFinishReasonError
@@ -129,15 +161,23 @@ def invoke(model: BaseChatModel, messages: list[tuple[str, str]], options: Mappi
             return AIMessage(content="", response_metadata={"finish_reason": "content_filter"})
         if not isinstance(error, LengthFinishReasonError):
             raise
-        used = error.completion.usage
-        prompt_tokens, completion_tokens = (used.prompt_tokens, used.completion_tokens) if used else (0, 0)
-        return AIMessage(
-            content=error.completion.choices[0].message.content or "",
-            response_metadata={"finish_reason": "length"},
-            usage_metadata={
-                "input_tokens": prompt_tokens,
-                "output_tokens": completion_tokens,
-                "total_tokens": prompt_tokens + completion_tokens,
-            },
+        return _cut(error.completion)
+
+
+def _cut(completion: ChatCompletion) -> AIMessage:
+    """Return the message of a completion that was cut off; where it was streamed, what it took is not told."""
+    from langchain_core.messages import AIMessage
+    from langchain_core.messages.ai import UsageMetadata
+
+    used = completion.usage
+    return AIMessage(
+        content=completion.choices[0].message.content or "",
+        response_metadata={"finish_reason": "length"},
+        usage_metadata=UsageMetadata(
+            input_tokens=used.prompt_tokens,
+            output_tokens=used.completion_tokens,
+            total_tokens=used.prompt_tokens + used.completion_tokens,
         )
-    return message
+        if used
+        else None,
+    )

@@ -70,6 +70,7 @@ def _endpoint(settings: ModelSettings, base_url: str, model: str, key: str) -> B
         timeout=time_outs(settings.timeout),
         http_client=bounded_client(settings.timeout),
         use_responses_api=False,
+        stream_usage=True,
     )
 
 

@@ -26,8 +26,18 @@ class OversizeError(Exception):
 def text_of(message: AIMessage, max_tokens: int) -> str:
     """Return the text of a reply, or of a refusal, fit to be stored and no longer than so many tokens can be."""
     text = str(message.text) or str(message.additional_kwargs.get("refusal") or "")
-    # Half a surrogate pair is no character, and neither SQLite nor a terminal takes it.
-    return text[: _CHARACTERS_PER_TOKEN * max_tokens].encode("utf-8", "replace").decode()
+    return storable(text[: _CHARACTERS_PER_TOKEN * max_tokens])
+
+
+def storable(text: str) -> str:
+    """Return a text without half surrogate pairs."""
+    # They are no characters, and neither SQLite nor a terminal takes them.
+    return text.encode("utf-8", "replace").decode()
+
+
+def is_too_long(text: str, max_tokens: int) -> bool:
+    """Whether a text is longer than so many tokens can be."""
+    return len(text) > _CHARACTERS_PER_TOKEN * max_tokens
 
 
 def final_problem(message: AIMessage, call: ModelCall) -> ModelOutputError | None:
@@ -39,7 +49,7 @@ def final_problem(message: AIMessage, call: ModelCall) -> ModelOutputError | Non
             reply=call.reply,
             hint="Ask in other words, leave out what it objects to with --scope, or use another model.",
         )
-    if len(str(message.text)) > _CHARACTERS_PER_TOKEN * call.max_tokens:
+    if is_too_long(str(message.text), call.max_tokens):
         return ModelOutputError(
             f"The reply to {call.stage} is longer than the {call.max_tokens} tokens that were asked for.",
             reply=call.reply,

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from structrag.errors import BuildError, ModelOutputError
 from structrag.models.chat import ChatModel, Prompt, Reply, most_prompt_tokens
 from structrag.models.replies import parse_json
+from structrag.models.streaming import Growing
 from structrag.pipeline.components import builder_and_reasoner
 from structrag.session import Session
 from structrag.structures.building import BuildRequest
@@ -112,7 +113,7 @@ class CountingModel(ChatModel):
         self._letters = itertools.cycle("abcdefghijklmnopqrstuvwxyz")
         self.foreseen = Foreseen()
 
-    def reply(self, prompt: Prompt, meter: UsageMeter) -> Reply:
+    def reply(self, prompt: Prompt, meter: UsageMeter, growing: Growing | None = None) -> Reply:
         """Return the reply that is kept, or count the prompt and make one up.
 
         Raises:

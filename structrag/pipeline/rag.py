@@ -154,6 +154,7 @@ class StructRAG(HeldDocuments, KeptRecords, LangChainParts):
         scope: Sequence[str] | None = None,
         after: Sequence[Answer | str] = (),
         listener: EventListener = ignore_event,
+        drafts: bool = False,
     ) -> Answer:
         """Answer a question.
 
@@ -164,6 +165,7 @@ class StructRAG(HeldDocuments, KeptRecords, LangChainParts):
             after: Earlier answers, or the ids of kept ones, oldest first: the question may refer to them, and is then
                 rewritten to stand alone, which `Answer.standalone` shows.
             listener: Told every event.
+            drafts: Whether it is told of replies while the model writes them too (`ReplyGrew`); they are streamed then.
 
         Raises:
             ConfigError: The question is empty or the structure unknown.
@@ -172,7 +174,7 @@ class StructRAG(HeldDocuments, KeptRecords, LangChainParts):
             ModelError: The model does not answer, or the budget is spent.
         """
         asked = self._question(question, structure, scope, after=after)
-        return self._run.answer(asked, self._session(listener))
+        return self._run.answer(asked, self._session(listener, drafts=drafts))
 
     async def aask(
         self,
@@ -182,10 +184,11 @@ class StructRAG(HeldDocuments, KeptRecords, LangChainParts):
         scope: Sequence[str] | None = None,
         after: Sequence[Answer | str] = (),
         listener: EventListener = ignore_event,
+        drafts: bool = False,
     ) -> Answer:
         """Answer a question without blocking the event loop; see `ask`."""
         return await asyncio.to_thread(
-            self.ask, question, structure=structure, scope=scope, after=after, listener=listener
+            self.ask, question, structure=structure, scope=scope, after=after, listener=listener, drafts=drafts
         )
 
     def stream(
@@ -195,6 +198,7 @@ class StructRAG(HeldDocuments, KeptRecords, LangChainParts):
         structure: StructureType | str | None = None,
         scope: Sequence[str] | None = None,
         after: Sequence[Answer | str] = (),
+        drafts: bool = False,
     ) -> Iterator[Event]:
         """Answer a question and yield every event as it happens; the last is `Answered`. See `ask`."""
         events: queue.SimpleQueue[Event | Exception | None] = queue.SimpleQueue()
@@ -202,7 +206,7 @@ class StructRAG(HeldDocuments, KeptRecords, LangChainParts):
 
         def work() -> None:
             try:
-                self._run.answer(asked, self._session(events.put))
+                self._run.answer(asked, self._session(events.put, drafts=drafts))
             except Exception as error:  # noqa: BLE001 - the caller's thread raises it
                 events.put(error)
             finally:
@@ -221,9 +225,10 @@ class StructRAG(HeldDocuments, KeptRecords, LangChainParts):
         structure: StructureType | str | None = None,
         scope: Sequence[str] | None = None,
         after: Sequence[Answer | str] = (),
+        drafts: bool = False,
     ) -> AsyncIterator[Event]:
         """Answer a question and yield every event as it happens; see `stream`."""
-        events = self.stream(question, structure=structure, scope=scope, after=after)
+        events = self.stream(question, structure=structure, scope=scope, after=after, drafts=drafts)
         while (event := await asyncio.to_thread(next, events, None)) is not None:
             yield event
 
@@ -311,13 +316,14 @@ class StructRAG(HeldDocuments, KeptRecords, LangChainParts):
     ) -> None:
         self.close()
 
-    def _session(self, listener: EventListener) -> Session:
+    def _session(self, listener: EventListener, *, drafts: bool = False) -> Session:
         return Session(
             chat=self.chat,
             embedder=self._embedder,
             cache=self._store,
             meter=UsageMeter(Budget(**dict(self.settings.budget)), self._meter.prices, self._meter),
             listener=listener,
+            drafts=drafts,
         )
 
     def _question(

@@ -11,7 +11,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
@@ -32,6 +32,11 @@ class Request:
     def text(self) -> str:
         """All that the model was sent, as one text."""
         return "\n".join(str(message["content"]) for message in self.body["messages"])
+
+    @property
+    def streams(self) -> bool:
+        """Whether the reply is to come in pieces."""
+        return bool(self.body.get("stream"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,8 @@ class FaultyEndpoint:
         content = self._answer(request)
         ranked = [{"token": content, "logprob": -0.05, "bytes": None}]
         logprobs = {"content": [{**ranked[0], "top_logprobs": ranked}], "refusal": None}
-        return completion(content, logprobs=logprobs if request.body.get("logprobs") else None)
+        whole = completion(content, logprobs=logprobs if request.body.get("logprobs") else None)
+        return streamed(whole, request) if request.streams else whole
 
 
 class _Server(ThreadingHTTPServer):
@@ -117,7 +123,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault is None:
             self.send(200, self.server.endpoint.completion(request))
         else:
-            FAULTS[fault.name](self, request, fault)
+            {**FAULTS, **STREAM_FAULTS}[fault.name](self, request, fault)
 
     def send(self, status: int, body: bytes, **headers: str) -> None:
         """Send one whole response."""
@@ -128,13 +134,23 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
         self.wfile.flush()
 
-    def begin(self, length: int) -> None:
-        """Send the headers of a body that is so many bytes long, after which the connection ends."""
+    def begin(self, length: int | None) -> None:
+        """Send the headers of a body that is so many bytes long, or ends with the connection, which ends in any case."""
         self.close_connection = True
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(length))
+        if length is None:
+            self.send_header("Connection", "close")
+        else:
+            self.send_header("Content-Length", str(length))
         self.end_headers()
+        self.wfile.flush()
+
+    def send_half(self, request: Request) -> None:
+        """Send the first half of a reply's pieces, and do not say that it ends there."""
+        pieces = self.server.endpoint.completion(request).split(b"\n\n")
+        self.begin(None)
+        self.wfile.write(b"\n\n".join([*pieces[: len(pieces) // 2], b""]))
         self.wfile.flush()
 
     def log_message(self, *_: object) -> None:
@@ -148,6 +164,22 @@ def completion(content: str | None, *, finish: str = "stop", logprobs: Any = Non
     usage = {"prompt_tokens": 11, "completion_tokens": 2, "total_tokens": 13}
     head = {"id": "1", "object": "chat.completion", "created": 0, "model": "stub"}
     return json.dumps({**head, "choices": [choice], "usage": usage}).encode()
+
+
+def streamed(whole: bytes, request: Request) -> bytes:
+    """Return a chat completion as the events of a stream: three characters at a time, or 100 pieces of a long text."""
+    body = json.loads(whole)
+    (choice,) = body["choices"]
+    text, refusal = choice["message"]["content"] or "", choice["message"].get("refusal")
+    size = max(3, len(text) // 100)
+    deltas = [{"content": text[start : start + size]} for start in range(0, len(text), size)]
+    deltas = [{"role": "assistant", "content": ""}, *deltas, *([{"refusal": refusal}] if refusal else [])]
+    head = {"id": "1", "object": "chat.completion.chunk", "created": 0, "model": "stub"}
+    told = [{**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
+    told += [{**head, "choices": [{"index": 0, "delta": {}, "finish_reason": choice["finish_reason"]}]}]
+    if request.body.get("stream_options", {}).get("include_usage"):
+        told += [{**head, "choices": [], "usage": body["usage"]}]
+    return "".join(f"data: {line}\n\n" for line in [*map(json.dumps, told), "[DONE]"]).encode()
 
 
 _Do = Callable[[_Handler, Request, Fault], None]
@@ -164,6 +196,13 @@ def _status(status: int, message: str, code: str | None = None) -> _Do:
 
 def _body(body: bytes) -> _Do:
     return lambda handler, request, fault: handler.send(200, body)
+
+
+def _reply(whole: bytes) -> _Do:
+    def do(handler: _Handler, request: Request, fault: Fault) -> None:
+        handler.send(200, streamed(whole, request) if request.streams else whole)
+
+    return do
 
 
 def _reset(handler: _Handler, request: Request, fault: Fault) -> None:
@@ -196,7 +235,52 @@ def _truncated(handler: _Handler, request: Request, fault: Fault) -> None:
 
 
 def _echo(handler: _Handler, request: Request, fault: Fault) -> None:
-    handler.send(200, completion(f"You sent {request.headers['authorization']}."))
+    _reply(completion(f"You sent {request.headers['authorization']}."))(handler, request, fault)
+
+
+def _reset_midway(handler: _Handler, request: Request, fault: Fault) -> None:
+    handler.send_half(request)
+    _reset(handler, request, fault)
+
+
+def _cut_midway(handler: _Handler, request: Request, fault: Fault) -> None:
+    handler.send_half(request)
+
+
+def _torn_midway(handler: _Handler, request: Request, fault: Fault) -> None:
+    handler.send_half(request)
+    handler.wfile.write(b'data: {"id": "1", "choi')
+
+
+def _error_midway(handler: _Handler, request: Request, fault: Fault) -> None:
+    handler.send_half(request)
+    handler.wfile.write(b'data: {"error": {"code": 503, "message": "Overloaded.", "type": "server_error"}}\n\n')
+
+
+def _hang_midway(handler: _Handler, request: Request, fault: Fault) -> None:
+    handler.send_half(request)
+    _hang(handler, request, fault)
+
+
+def _no_stream(handler: _Handler, request: Request, fault: Fault) -> None:
+    if request.streams:
+        _status(400, "Unknown field: stream_options.")(handler, request, fault)
+    else:
+        handler.send(200, handler.server.endpoint.completion(request))
+
+
+def _whole(handler: _Handler, request: Request, fault: Fault) -> None:
+    handler.send(200, handler.server.endpoint.completion(replace(request, body={**request.body, "stream": False})))
+
+
+def _endless(handler: _Handler, request: Request, fault: Fault) -> None:
+    # Pieces of the reply, over and over: it never ends, and each is in time.
+    events = handler.server.endpoint.completion(request).split(b"\n\n")
+    pieces = b"\n\n".join([*events[1:3], b""])
+    handler.begin(None)
+    while not handler.server.endpoint.closing.wait(0.01):
+        handler.wfile.write(pieces)
+        handler.wfile.flush()
 
 
 FAULTS: dict[str, _Do] = {
@@ -213,19 +297,31 @@ FAULTS: dict[str, _Do] = {
     "truncated": _truncated,
     "malformed": _body(b'{"choices": [{"message": '),
     "no completion": _body(b"<html>Welcome to the hotel's network</html>"),
-    "wrong schema": _body(completion('{"n": "four"}')),
-    "empty": _body(completion("")),
-    "refusal": _body(completion(None, refusal="I cannot help with that.")),
-    "filtered": _body(completion("", finish="content_filter")),
-    "fence": _body(completion(f"```json\n{FOUR}\n```")),
-    "duplicate": _body(completion('{"n": 3, "n": 4}')),
-    "nested": _body(completion("[" * 100_000)),
-    "digits": _body(completion(f'{{"n": {"9" * 5000}}}')),
-    "surrogate": _body(completion('{"n": 4, "text": "\\ud800"}')),
-    "large": _body(completion("x" * LARGE)),
+    "wrong schema": _reply(completion('{"n": "four"}')),
+    "empty": _reply(completion("")),
+    "refusal": _reply(completion(None, refusal="I cannot help with that.")),
+    "filtered": _reply(completion("", finish="content_filter")),
+    "fence": _reply(completion(f"```json\n{FOUR}\n```")),
+    "duplicate": _reply(completion('{"n": 3, "n": 4}')),
+    "nested": _reply(completion("[" * 100_000)),
+    "digits": _reply(completion(f'{{"n": {"9" * 5000}}}')),
+    "surrogate": _reply(completion('{"n": 4, "text": "\\ud800"}')),
+    "large": _reply(completion("x" * LARGE)),
     "echo": _echo,
 }
 """What an endpoint can do wrong, by name."""
+
+STREAM_FAULTS: dict[str, _Do] = {
+    "reset midway": _reset_midway,
+    "cut midway": _cut_midway,
+    "torn midway": _torn_midway,
+    "error midway": _error_midway,
+    "hang midway": _hang_midway,
+    "endless": _endless,
+    "no stream": _no_stream,
+    "whole": _whole,
+}
+"""What it can do wrong with a reply that it is to send in pieces."""
 
 PASSING = frozenset({"429", "500", "503", "reset", "hang", "drip", "truncated"})
 """Faults that may be gone at the next try."""

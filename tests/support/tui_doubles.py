@@ -21,6 +21,7 @@ from structrag.events import (
     EventListener,
     ModelCalled,
     PassagesRetrieved,
+    ReplyGrew,
     RouteChosen,
     StepTaken,
     StructureBuilt,
@@ -114,6 +115,7 @@ class ScriptedCorpus:
     kept: dict[str, Structure] = field(default_factory=dict)
     words: Sequence[MovingWord] = ()
     model_calls: Sequence[ModelCall] = ()
+    written: Sequence[tuple[str, str]] = ()
     undone: list[int] = field(default_factory=list)
     exported: list[tuple[Answer | str, str | None]] = field(default_factory=list)
     broken: StructRAGError | None = None
@@ -143,6 +145,7 @@ class ScriptedCorpus:
         scope: Sequence[str] | None = None,
         after: Sequence[Answer | str] = (),
         listener: EventListener = ignore_event,
+        drafts: bool = False,
     ) -> Answer:
         self.asked.append((question, structure))
         self.after.append([each if isinstance(each, str) else each.question for each in after])
@@ -159,6 +162,8 @@ class ScriptedCorpus:
                 listener(StepTaken(step))
             for call in self.model_calls:
                 listener(ModelCalled(call))
+            for stage, text in self.written if drafts else ():
+                listener(ReplyGrew(stage, text))
             if question in self.last_gates:
                 assert self.last_gates[question].wait(30)
             self.completed.append(question)
