@@ -43,7 +43,9 @@ def reply(row):
 tool = sys.argv[1]
 for line in sys.stdin:
     asked = json.loads(line)
-    if asked["do"] == "index":
+    if asked["do"] == "start":
+        reply({})
+    elif asked["do"] == "index":
         reply({"progress": {"documents": 7}})
         if tool == "nano":
             call(hang=True)

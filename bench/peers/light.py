@@ -71,7 +71,7 @@ class _LightRAG:
             await asyncio.wait([inserting], timeout=_POLL)
             told((await self._rag.get_processing_status()).get(DocStatus.PROCESSED.value, 0))
         await inserting
-        failed = await self._rag.doc_status.get_docs_by_status(DocStatus.FAILED)
+        failed = await self._rag.doc_status.get_docs_by_statuses([DocStatus.FAILED])
         causes = sorted({str(each.error_msg)[:200] for each in failed.values()})
         return f"{len(failed)} documents failed: {'; '.join(causes)}" if failed else ""
 

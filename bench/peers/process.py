@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 _TICK = 0.2
+_LONGEST_START = 900.0
 _LONGEST_TICK = 5.0
 """A longer one means that this process was stopped itself, and nothing ran that could be timed."""
 
@@ -47,17 +48,27 @@ class ToolProcess:
     ) -> tuple[dict[str, Any], float]:
         """Return the worker's reply, and the seconds it took, without those in which this process was stopped.
 
+        A tool that does not run is started first, which may take minutes and is not counted.
+
         Args:
             request: As `worker` reads it.
-            seconds: How long it may take; the tool's start counts.
+            seconds: How long it may take.
             told: Called now and then with the last that the tool said about its progress, and the seconds so far.
 
         Raises:
             TimeUpError: It took longer; the process is ended.
             ToolError: The tool raised an error, or its process ended.
         """
-        taken, progress, last = 0.0, {}, time.monotonic()
-        process = self._running()
+        if self._process is None or self._process.poll() is not None:
+            self._start()
+            self._exchange({"do": "start"}, _LONGEST_START, None)
+        return self._exchange(request, seconds, told)
+
+    def _exchange(
+        self, request: Mapping[str, Any], seconds: float, told: Callable[[Mapping[str, Any], float], None] | None
+    ) -> tuple[dict[str, Any], float]:
+        taken, progress, last, process = 0.0, {}, time.monotonic(), self._process
+        assert process is not None
         assert process.stdin is not None
         try:
             process.stdin.write(json.dumps(request).encode() + b"\n")
@@ -94,22 +105,20 @@ class ToolProcess:
                 pass
             self._process = None
 
-    def _running(self) -> subprocess.Popen[bytes]:
-        if self._process is None or self._process.poll() is not None:
-            self.stop()
-            self._log.parent.mkdir(parents=True, exist_ok=True)
-            self._replies = queue.Queue()
-            with self._log.open("ab") as log:
-                self._process = subprocess.Popen(
-                    self._command,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    env={**os.environ, **self._environment},
-                    start_new_session=True,
-                )
-            threading.Thread(target=_pass_on, args=(self._process, self._replies), daemon=True).start()
-        return self._process
+    def _start(self) -> None:
+        self.stop()
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        self._replies = queue.Queue()
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env={**os.environ, **self._environment},
+                start_new_session=True,
+            )
+        threading.Thread(target=_pass_on, args=(self._process, self._replies), daemon=True).start()
 
     def _next(self) -> bytes | None:
         try:

@@ -46,8 +46,8 @@ def render(lines: Sequence[Line], record: Mapping[str, Any]) -> str:
         "## Cost",
         _costs(answers, indexes),
         "Tokens are what the endpoint counted, read and written; a call that was cut off when its tool's time was up "
-        "has none, so a tool with time-outs cost more than is shown. Seconds are wall time. *Index* is all that was "
-        "done before the first question, *answers* the mean of a question.",
+        "has none, so a tool with time-outs cost more than is shown. Seconds are wall time, without the start of a "
+        "tool's process. *Index* is all that was done before the first question, *answers* the mean of a question.",
         _shares(answers, indexes),
         "## What failed",
         _failures(answers, indexes),

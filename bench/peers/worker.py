@@ -2,8 +2,9 @@
 
     python -m peers.worker TOOL FOLDER
 
-``{"do": "index"}`` takes up the documents of ``FOLDER/documents.jsonl``, ``{"do": "ask", "question", "scope"}`` answers
-a question. The endpoint, the model's name and its context come from the environment.
+``{"do": "start"}`` loads the tool, ``{"do": "index"}`` takes up the documents of ``FOLDER/documents.jsonl``, and
+``{"do": "ask", "question", "scope"}`` answers a question. The endpoint, the model's name and its context come from the
+environment.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -31,6 +34,7 @@ def main() -> None:
     # What tools print must not get among the replies.
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     name, folder = sys.argv[1], Path(sys.argv[2])
     documents = read_documents(folder / DOCUMENTS)
     place = Place(folder / name, documents, os.environ[ENDPOINT], os.environ[MODEL], int(os.environ[CONTEXT]))
@@ -47,7 +51,16 @@ def main() -> None:
             _write(replies, {"error": f"{type(error).__name__}: {error}"})
 
 
+def _end_with(parent: int) -> None:
+    """End this process when the one that started it is gone: a tool at work would not see its input end."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
 def _reply(tool: Tool, request: Mapping[str, Any], documents: Sequence[Document], replies: IO[str]) -> dict[str, Any]:
+    if request["do"] == "start":
+        return {}
     if request["do"] == "index":
         problem = tool.index(lambda done: _write(replies, {"progress": {"documents": done}}))
         return {"problem": problem}
