@@ -82,10 +82,11 @@ def report(routing: Path | None, cache: Path) -> str:
     return f"""# The router beside semantic-router
 
 `semantic-router` {version("semantic-router")} (`IndexedRouter`: the five most similar utterances decide), with our
-encoder, {_EMBEDDER.name}, and the {len(training):,} questions that the shipped router was trained on as utterances. Its default
-aggregation is `mean`; `sum` lets the five vote. No threshold: both always choose. Its `fit` calibrates the confidence
-and changes no choice. It reads the question alone; our router is also told what the documents are about, where
-questions come with documents (only those of the two authors do). A structure that is right as well counts as right.
+encoder, {_EMBEDDER.name}, and the {len(training):,} questions that the shipped router was trained on as
+utterances. Its default aggregation is `mean`; `sum` lets the five vote. No threshold: both always choose. Its `fit`
+calibrates the confidence and changes no choice. It reads the question alone; our router is also told what the documents
+are about, where questions come with documents (only those of the two authors do). A structure that is right as well
+counts as right.
 
 {table}
 

@@ -204,9 +204,9 @@ def test_a_run_keeps_what_each_tool_came_to_and_asks_nothing_twice(tmp_path: Pat
     assert len(endpoint.asked) == asked
     assert again.kept.lines() == run.kept.lines()
     report = render(again.kept.lines(), json.loads((tmp_path / "run" / RUN).read_text(encoding="utf-8")))
-    assert "| StructRAG, as routed | 1/2 = 50% (9% to 91%) | 1 | – |" in report
-    assert "| LangChain RAG | 1/2 = 50% (9% to 91%) | 1 | +0 (+0 to +0), n = 2 |" in report
-    assert "| no documents (closed book) | 0/2 = 0% (0% to 66%) | 0 | +50 (+0 to +100), n = 2 |" in report
+    assert "| StructRAG, as routed | 2/2 | 1/2 = 50% (9% to 91%) | 1 | – |" in report
+    assert "| LangChain RAG | 2/2 | 1/2 = 50% (9% to 91%) | 1 | +0 (+0 to +0), n = 2 |" in report
+    assert "| no documents (closed book) | 0/2 | did not get to answers | – | – |" in report
     assert "| the paper's prompting scheme, rewritten | 7 (done) |" in report
     assert "What of q1" not in report
 

@@ -41,7 +41,8 @@ class _LightRAG:
 
         async def complete(prompt: str, system_prompt: str | None = None, **options: Any) -> str:
             at = {"base_url": place.endpoint, "api_key": "none", "timeout": _SLOWEST_CALL}
-            return await openai_complete_if_cache(place.model, prompt, system_prompt, **at, **options)
+            reply: str = await openai_complete_if_cache(place.model, prompt, system_prompt, **at, **options)
+            return reply
 
         share = self._most / _EVIDENCE
         self._rag = LightRAG(

@@ -52,8 +52,8 @@ class _NanoGraphRAG:
             messages = [*system, *history_messages, {"role": "user", "content": prompt}]
             key = compute_args_hash(place.model, messages)
             if hashing_kv is not None and (kept := await hashing_kv.get_by_id(key)) is not None:
-                return kept["return"]
-            reply = await client.chat.completions.create(model=place.model, messages=messages, **options)  # type: ignore[arg-type]
+                return str(kept["return"])
+            reply = await client.chat.completions.create(model=place.model, messages=messages, **options)
             text = str(reply.choices[0].message.content)
             if hashing_kv is not None:
                 await hashing_kv.upsert({key: {"return": text, "model": place.model}})

@@ -67,7 +67,8 @@ class ToolProcess:
     def _exchange(
         self, request: Mapping[str, Any], seconds: float, told: Callable[[Mapping[str, Any], float], None] | None
     ) -> tuple[dict[str, Any], float]:
-        taken, progress, last, process = 0.0, {}, time.monotonic(), self._process
+        progress: Mapping[str, Any] = {}
+        taken, last, process = 0.0, time.monotonic(), self._process
         assert process is not None
         assert process.stdin is not None
         try:

@@ -37,10 +37,12 @@ def render(lines: Sequence[Line], record: Mapping[str, Any]) -> str:
         "call went through one counting proxy. All tools were asked one question before the next. Made by "
         "`bench/side_by_side.py`; questions, documents and answers are their owners' and are not kept here.",
         "## Accuracy",
-        _accuracy(answers),
+        _accuracy(answers, indexes, len(record["documents"])),
         "Right by the scorers of `structrag eval`, with Wilson's 95 % interval. *Names it*: right, or a short answer, "
         "number or list that holds the right one whatever else it says. The difference is that of being right, on the "
-        "questions that both were asked, with a paired 95 % bootstrap interval; an error and a time-out are wrong.",
+        "questions that both were asked, with a paired 95 % bootstrap interval. An error and a time-out are wrong, but "
+        "a tool that never got to an answer is given no accuracy: see what failed. A tool that did not take up all "
+        "documents in its time was asked over those it had.",
         "By the structure that a question is labelled with:",
         _by_label(answers),
         "## Cost",
@@ -62,16 +64,22 @@ def totals(answers: Sequence[Line], index: Line | None) -> Spent:
     return sum((line.cost for line in answers), index.cost if index else Spent())
 
 
-def _accuracy(answers: Mapping[str, Sequence[Line]]) -> str:
+def _accuracy(answers: Mapping[str, Sequence[Line]], indexes: Mapping[str, Line], documents: int) -> str:
     rows = []
     ours = {line.id: line.correct for line in answers.get(STRUCTRAG, ())}
     for tool, each in answers.items():
-        right = sum(line.correct for line in each)
-        low, high = wilson(right, len(each))
-        share = f"{right}/{len(each)} = {right / len(each):.0%} ({low:.0%} to {high:.0%})"
-        common = [line for line in each if line.id in ours] if tool != STRUCTRAG else []
-        rows.append([TOOLS[tool].title, share, f"{sum(line.names for line in each)}", _difference(common, ours)])
-    return _table(["tool", "right of asked", "names it", "StructRAG less it, points"], rows)
+        answered = sum(line.status == DONE for line in each)
+        index = indexes.get(tool, Line(tool))
+        part = f" (with {index.documents} of {documents} documents)" if index.documents < documents else ""
+        row = [TOOLS[tool].title + part, f"{answered}/{len(each)}", "did not get to answers", "–", "–"]
+        if answered:
+            right = sum(line.correct for line in each)
+            low, high = wilson(right, len(each))
+            row[2] = f"{right}/{len(each)} = {right / len(each):.0%} ({low:.0%} to {high:.0%})"
+            row[3] = str(sum(line.names for line in each))
+            row[4] = _difference([line for line in each if line.id in ours] if tool != STRUCTRAG else [], ours)
+        rows.append(row)
+    return _table(["tool", "answered", "right of asked", "names it", "StructRAG less it, points"], rows)
 
 
 def _difference(theirs: Sequence[Line], ours: Mapping[str, bool]) -> str:

@@ -42,8 +42,5 @@ def install() -> None:
     """Give every user of tiktoken in this process that encoding, without a download."""
     import tiktoken
 
-    def without_download(name: str) -> Any:
-        return Encoding()
-
-    tiktoken.encoding_for_model = without_download
-    tiktoken.get_encoding = without_download
+    for downloading in ("encoding_for_model", "get_encoding"):
+        setattr(tiktoken, downloading, lambda name: Encoding())
