@@ -251,6 +251,7 @@ def test_answers_in_words_become_values() -> None:
         "Trondheim",
     ]
     assert read_values("That is not stated.") == []
+    assert read_values("Oslo; not stated") == ["Oslo"]
     assert within("Who?", None) == "Who?"
     assert within("Who?", DOCUMENTS[:2]) == "Who?\n(Asked over these documents: Title 0; Title 1)"
 

@@ -78,15 +78,13 @@ def within(question: str, scope: Sequence[Document] | None) -> str:
 
 
 def read_values(text: str) -> list[str]:
-    """Return the values of an answer in words: items between semicolons and line ends; none if it says "not stated".
+    """Return the values of an answer in words: items between semicolons and line ends, but those that say "not stated".
 
     A list of references at the end, which some tools always add, is no part of the answer.
     """
     answer = _REFERENCES.sub("", text).strip()
-    if "not stated" in answer.lower():
-        return []
     items = (item.strip(" -*.\t") for item in re.split(r";|\n", answer))
-    return [item for item in items if item]
+    return [item for item in items if item and "not stated" not in item.lower()]
 
 
 def said(text: str, *notes: str) -> Said:

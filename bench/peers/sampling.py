@@ -36,7 +36,7 @@ class Sample:
         """Return how it was drawn."""
         return (
             f"{len(self.questions)} questions and {len(self.documents)} documents, drawn with seed {self.seed}: "
-            f"questions in random order, the structures that they are labelled with taking turns, each left out whose "
+            f"questions in random order, the structures that they are labelled with taking turns, but for those whose "
             f"documents no longer fitted; those of more than {_WIDE} documents may take a third of the documents. "
             f"{self.supporting} of the documents are needed, the others were drawn from the rest."
         )
@@ -61,23 +61,37 @@ def draw(
     known = {str(document.id) for document in documents}
     needed: set[str] = set()
     wide: set[str] = set()
-    drawn: list[KnownQuestion] = []
-    for question in in_drawn_order(questions, seed):
-        wanted = {*question.documents, *(question.scope or ())}
+
+    def fits(question: KnownQuestion) -> bool:
+        wanted = _wanted(question)
         if wanted - known:
             raise ConfigError(f"The question {question.id!r} needs {min(wanted - known)!r}, which is not there.")
-        is_wide = len(wanted) > _WIDE
-        fits = len(needed | wanted) <= most_documents
-        if not wanted or not fits or (is_wide and len(wide | wanted) > most_documents // _WIDE_SHARE):
-            continue
-        drawn.append(question)
-        needed |= wanted
-        wide |= wanted if is_wide else set()
-        if len(drawn) == limit:
-            break
+        too_wide = len(wanted) > _WIDE and len(wide | wanted) > most_documents // _WIDE_SHARE
+        return bool(wanted) and not too_wide and len(needed | wanted) <= most_documents
+
+    groups: dict[tuple[str, ...], list[KnownQuestion]] = {}
+    for question in in_drawn_order(questions, seed):
+        groups.setdefault(question.labels[:1], []).append(question)
+    drawn: list[KnownQuestion] = []
+    while groups and len(drawn) < limit:
+        for label in list(groups)[: limit - len(drawn)]:
+            # The next of this label that fits; what does not fit now never will.
+            while groups[label] and not fits(groups[label][0]):
+                groups[label].pop(0)
+            if not groups[label]:
+                del groups[label]
+                continue
+            question = groups[label].pop(0)
+            drawn.append(question)
+            needed |= _wanted(question)
+            wide |= _wanted(question) if len(_wanted(question)) > _WIDE else set()
     if not drawn:
         raise ConfigError("None of the questions says which documents it needs, or these are too many.")
     others = sorted(known - needed)
     Random(seed).shuffle(others)
     kept = needed | set(others[: max(0, most_documents - len(needed))])
     return Sample(drawn, [d for d in documents if str(d.id) in kept], len(needed), seed)
+
+
+def _wanted(question: KnownQuestion) -> set[str]:
+    return {*question.documents, *(question.scope or ())}
