@@ -180,7 +180,13 @@ def run_of(folder: Path, endpoint: Any, told: list[str]) -> Run:
     worker.write_text(WORKER, encoding="utf-8")
     limits = Limits(index_seconds=30, question_seconds=15, context=4096, reply_tokens=99)
     return Run(
-        folder, sample, endpoint.url, "m", limits, lambda tool, _: [sys.executable, str(worker), tool], told.append
+        folder,
+        sample,
+        endpoint.url,
+        "m",
+        limits,
+        lambda tool, _: [sys.executable, "-S", str(worker), tool],
+        told.append,
     )
 
 

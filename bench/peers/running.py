@@ -121,8 +121,12 @@ class Run:
         line = self.kept.get(tool) or Line(tool, status=RUNNING)
         answered = any(each.tool == tool and each.id != INDEX for each in self.kept.lines())
         may_go_on = line.status == RUNNING or (line.status == TIME_UP and not answered)
-        if not may_go_on or line.seconds >= self.limits.index_seconds:
-            return
+        if may_go_on and line.seconds >= self.limits.index_seconds:
+            self.kept.keep(replace(line, status=TIME_UP))
+        elif may_go_on:
+            self._take_up(tool, line)
+
+    def _take_up(self, tool: str, line: Line) -> None:
         self.tell(f"{tool}: taking up the documents")
         spent_before, since = line.cost, line
         before = self._proxy.spent(tool)
