@@ -1,0 +1,1 @@
+"""StructRAG beside other tools, in one resumable run: `bench/side_by_side.py`."""
