@@ -7,6 +7,7 @@ until the first paint. This is one line of text.
 from __future__ import annotations
 
 from textual import events
+from textual.binding import Binding
 from textual.content import Content
 from textual.screen import Screen
 from textual.style import Style
@@ -49,7 +50,7 @@ class KeyLine(Static):
     def _show(self, screen: Screen[object]) -> None:
         if screen is not self.screen or not self.app.app_focus:
             return
-        shown = {}
+        shown: dict[str, Binding] = {}
         for active in screen.active_bindings.values():
             if active.binding.show and active.enabled:
                 shown.setdefault(active.binding.action, active.binding)
