@@ -127,6 +127,7 @@ class TestReplies:
 
 @pytest.mark.usefixtures("each")
 class TestFaults:
+    @pytest.mark.thorough
     @pytest.mark.parametrize("name", CASES)
     def test_one_that_never_ends_is_told_as_if_it_were_not_streamed(
         self, asking: Asking, waits: list[float], name: str
