@@ -35,6 +35,7 @@ from structrag.tui.router_messages import (
     VersionsRead,
 )
 from structrag.tui.router_text import (
+    NO_PREFERENCES,
     PREFERENCE_COLUMNS,
     VERSION_COLUMNS,
     measured_text,
@@ -55,7 +56,6 @@ if TYPE_CHECKING:
     from structrag.router.versions import RouterVersion
 
 TABS = ("versions", "preferences", "quality", "training")
-_NO_PREFERENCES = "None yet: on the ask screen, 1 to 5 ask again by another structure and keep that as a preference."
 
 
 class RouterScreen(Screen[None]):
@@ -103,7 +103,7 @@ class RouterScreen(Screen[None]):
                 yield Rows("version-rows", VERSION_COLUMNS)
                 yield Static("", id="version-told", markup=False)
             with TabPane("2 Preferences", id="preferences"):
-                yield Rows("preference-rows", PREFERENCE_COLUMNS, empty=_NO_PREFERENCES)
+                yield Rows("preference-rows", PREFERENCE_COLUMNS, empty=NO_PREFERENCES)
             with TabPane("3 Quality", id="quality"), VerticalScroll(id="quality-scroll"):
                 yield Static("", id="measured")
             with TabPane("4 Training", id="training"), VerticalScroll(id="training-scroll"):
@@ -370,8 +370,6 @@ class RouterScreen(Screen[None]):
         self._show_error(None)
         self._read_versions()
         self.post_message(RouterReplaced(message.version))
-
-    # Going around
 
     def action_show_tab(self, tab: str) -> None:
         """Bring a tab to the front."""

@@ -25,6 +25,7 @@ VERSION_COLUMNS = (
     Column("Calibration error", 17),
     Column("Trained on", 14),
 )
+NO_PREFERENCES = "None yet: on the ask screen, 1 to 5 ask again by another structure and keep that as a preference."
 PREFERENCE_COLUMNS = (Column("#", 5), Column("Question"), Column("Preferred", 10), Column("Instead of", 10))
 
 _NAME = 10
