@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 from collections.abc import Collection
@@ -69,6 +70,8 @@ class KeywordIndex:
         import bm25s
         import numpy as np
 
+        # It tells every step, and whoever has set up logging would see that among the narration.
+        logging.getLogger("bm25s").setLevel(logging.WARNING)
         chunks = self._store.indexed_texts()
         words = [tokens(chunk.text) for chunk in chunks]
         scorer = None

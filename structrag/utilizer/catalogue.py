@@ -46,7 +46,7 @@ class CatalogueReasoner:
 
     def _headings(self, question: str, call: Call, catalogue: Catalogue, session: Session) -> Finding:
         """List what a document is divided into; one without any headings is divided into topics first."""
-        named = " ".join(argument for argument in call.arguments if isinstance(argument, str))
+        named = _things(call)
         meant = [document for document in catalogue.near if support(document.title, named) == 1]
         among = replace(catalogue, documents=tuple(meant), further=0) if meant else catalogue
         divided = divide(meant[0], session) if len(meant) == 1 else None
@@ -55,12 +55,16 @@ class CatalogueReasoner:
             grown = replace(catalogue, documents=tuple(divided if d is meant[0] else d for d in catalogue.documents))
             listing = _Listing([(topic.title, topic.evidence) for topic in divided.children], len(grown.documents))
             return replace(_finding(listing, grown, count=False), grown=grown)
-        outline = choose_outline(question, among, session)
+        outline = choose_outline(question, among, session, named)
         if outline is None:
             return _finding(_collect(question, None, catalogue, session, count=False), catalogue, count=False)
         session.note("outline", outline.path)
         listing = _Listing(list(outline.entries), len(catalogue.documents))
         return _finding(listing, catalogue, count=False)
+
+
+def _things(call: Call) -> str:
+    return " ".join(argument for argument in call.arguments if isinstance(argument, str))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ def _collect(question: str, call: Call | None, catalogue: Catalogue, session: Se
             return _Listing(listed, everything)
     if wanted in ("mentions", "documents"):
         return _Listing(_named(question, _mentioning(question, catalogue, session), session), len(catalogue.near))
-    outline = choose_outline(question, catalogue, session) if wanted == "headings" else None
+    outline = choose_outline(question, catalogue, session, _things(call)) if call and wanted == "headings" else None
     if outline is not None:
         session.note("outline", outline.path)
         return _Listing(list(outline.entries), everything)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from structrag.models.chat import Prompt
 from structrag.session import Session
 from structrag.structures.catalogue import Catalogue, Member, Topic
+from structrag.structures.quotes import content_words, support
 from structrag.types import Evidence
 from structrag.utilizer.reading import load_examples, load_prompt
 
@@ -21,6 +22,7 @@ _LIST_SHARE = 0.7
 _DIFFERENT_SHARE = 0.5
 """Of a list's entries must differ by more than a number."""
 _NONE = "0"
+_BELOW = " > "
 _NUMBER = re.compile(r"\d+|[\[\]{}]")
 # "Kerb space: several people ..." and "Kerb space – several people ...": what stands before is the entry's name.
 _MARK = re.compile(r"^\s*(?:[-+*•]|\d{1,3}[.)])\s+")
@@ -56,7 +58,7 @@ def _below(topic: Topic, above: tuple[str, ...]) -> Iterator[Outline]:
     path = above if above and above[-1] == topic.title else (*above, topic.title)
     for entries in ([(child.title, child.evidence) for child in topic.children], _items(topic.members)):
         if len(entries) >= _FEWEST_ENTRIES:
-            yield Outline(" > ".join(path), tuple(entries))
+            yield Outline(_BELOW.join(path), tuple(entries))
     for child in topic.children:
         yield from _below(child, path)
 
@@ -77,16 +79,32 @@ def _items(members: Sequence[Member]) -> list[tuple[str, Evidence]]:
     return items if len(different) >= _DIFFERENT_SHARE * len(items) else []
 
 
-def choose_outline(question: str, catalogue: Catalogue, session: Session) -> Outline | None:
+def _named(thing: str, found: Sequence[Outline]) -> list[Outline]:
+    """Return the lists that stand directly below a heading with all the words of a thing's name."""
+    named = [outline for outline in found if content_words(thing) and support(thing, outline.path) == 1]
+    highest = min((outline.path.count(_BELOW) for outline in named), default=0)
+    return [outline for outline in named if outline.path.count(_BELOW) == highest]
+
+
+def choose_outline(question: str, catalogue: Catalogue, session: Session, thing: str = "") -> Outline | None:
     """Return the list that a question asks for, or ``None`` if the model finds none among the nearest.
+
+    Args:
+        question: What is asked.
+        catalogue: Where the lists stand.
+        session: The question's session.
+        thing: What is to be divided, by its name in the question: where one heading alone has that, nothing is left
+            to choose.
 
     Raises:
         ModelOutputError: The model's reply is no number that was offered.
         ModelError: The model does not answer.
     """
     found = list(outlines(catalogue))
-    if not found:
-        return None
+    named = _named(thing, found)
+    if len(named) == 1 or not found:
+        return next(iter(named), None)
+    found = named or found
     rows = session.embedder.embed([question, *(outline.render() for outline in found)])
     similarity = rows[1:] @ rows[0]
     nearest = [found[i] for i in sorted(range(len(found)), key=lambda i: -float(similarity[i]))[:_OFFERED]]
