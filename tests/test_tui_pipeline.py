@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 from textual.content import Content
@@ -154,3 +157,31 @@ def test_garbage_is_collected_once_the_corpus_is_open(tmp_path: Path) -> None:
     finally:
         gc.enable()
         gc.unfreeze()
+
+
+@pytest.mark.thorough
+async def test_what_another_process_adds_meanwhile_is_answered_from(
+    app: StructRAGApp, tmp_path: Path, demo: Path
+) -> None:
+    corpus = tmp_path / "corpus"
+    with StructRAG.open(corpus) as rag:
+        rag.add([demo / "birch.md"])
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        assert app.screen.query_one("#documents", OptionList).option_count == 1
+        command = [sys.executable, "-m", "structrag", "--corpus", str(corpus), "add", str(demo / "alder.md")]
+        child = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE)
+        while child.returncode is None:
+            await pilot.press("h", "i", "backspace", "backspace")
+            await asyncio.sleep(0.05)
+        told, said = await child.communicate()
+        assert child.returncode == 0, (told, said)
+        app.screen.query_one("#question", Input).value = "What was the revenue of Alder in 2024?"
+        await pilot.press("enter")
+        await settle(pilot)
+        assert "412 million EUR" in app.screen.query_one(AnswerText).text
+        await pilot.press("f2")
+        await settle(pilot)
+        await pilot.press("f2")
+        await settle(pilot)
+        assert app.screen.query_one("#documents", OptionList).option_count == 2

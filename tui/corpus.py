@@ -97,6 +97,10 @@ class OpenCorpus(Protocol):
         ...
 
 
+_COLLECTED_AFTER = (700, 10, 500)
+"""The first question imports as much again; by Python's own (700, 10, 10) that is looked through while it comes in."""
+
+
 CorpusOpener = Callable[[Path], OpenCorpus]
 ModelOpener = Callable[[Path, str], OpenCorpus]
 
@@ -111,6 +115,7 @@ def open_corpus(folder: Path) -> OpenCorpus:
         # All that was imported stays too; to look through it again and again would stop the screen for tenths of
         # a second.
         gc.freeze()
+        gc.set_threshold(*_COLLECTED_AFTER)
         gc.enable()
 
 
