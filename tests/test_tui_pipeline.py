@@ -157,6 +157,7 @@ def test_garbage_is_collected_once_the_corpus_is_open(tmp_path: Path) -> None:
     finally:
         gc.enable()
         gc.unfreeze()
+        gc.set_threshold(700, 10, 10)
 
 
 @pytest.mark.thorough
