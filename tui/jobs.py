@@ -34,6 +34,7 @@ from structrag.tui.messages import (
     Undoable,
     Undone,
 )
+from structrag.tui.views.pane import known_views
 from structrag.types import Answer
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def ask(opener: Opener, asking: Asking, worker: Worker[Any], tell: Tell) -> None
 
     try:
         corpus = opener()
+        known_views()  # here, so that the first structure finds them imported
         try:
             answer = corpus.ask(
                 asking.question,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from textual.app import ComposeResult
@@ -100,7 +101,14 @@ class StructurePane(Vertical):
 
 def view_of(structure: Structure, use: Use) -> StructureView:
     """Return the view of a structure; one of a kind that we do not know is shown as text."""
-    # Here, so that the first paint does not wait for them.
+    from structrag.tui.views.text import TextView
+
+    return known_views().get(type(structure), TextView)(structure, use)
+
+
+@cache
+def known_views() -> dict[type, Callable[[Any, Use], StructureView]]:
+    """Return the views by the kind of structure; importing them is not for the event loop to wait for."""
     from structrag.structures.algorithm import Algorithm
     from structrag.structures.catalogue import Catalogue
     from structrag.structures.chunk import ChunkSet
@@ -111,13 +119,11 @@ def view_of(structure: Structure, use: Use) -> StructureView:
     from structrag.tui.views.chunks import ChunkView
     from structrag.tui.views.graph import GraphView
     from structrag.tui.views.table import TableView
-    from structrag.tui.views.text import TextView
 
-    views: dict[type, Callable[[Any, Use], StructureView]] = {
+    return {
         TableSet: TableView,
         KnowledgeGraph: GraphView,
         Algorithm: AlgorithmView,
         Catalogue: CatalogueView,
         ChunkSet: ChunkView,
     }
-    return views.get(type(structure), TextView)(structure, use)
