@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
 from textual.app import App, ComposeResult
@@ -30,11 +30,13 @@ from structrag.tui.requests import (
     SettingsInForce,
     SettingsRead,
 )
-from structrag.tui.routers import Routers, installed_routers
 from structrag.tui.screen import QuestionScreen
 from structrag.tui.settings_in_force import Appearance, read_in_force
 from structrag.tui.themes import HIGH_CONTRAST
 from structrag.tui.top_line import TopLine
+
+if TYPE_CHECKING:
+    from structrag.tui.routers import Routers
 
 ASK = "ask"
 WIDE = 100
@@ -66,7 +68,7 @@ class StructRAGApp(App[None]):
         open_corpus: Opens it; called in a worker thread after the first paint.
         demo: Returns the folders that the demo corpus consists of.
         open_with: Opens the corpus with a certain chat model.
-        routers: Returns the router versions that this corpus can use.
+        routers: Returns the router versions that this corpus can use; those that are installed by default.
         appearance: Theme and keys.
     """
 
@@ -95,7 +97,7 @@ class StructRAGApp(App[None]):
         *,
         demo: Callable[[], Sequence[Path]] = demo_folders,
         open_with: ModelOpener = open_corpus_with,
-        routers: Callable[[Path], Routers] = installed_routers,
+        routers: Callable[[Path], Routers] | None = None,
         appearance: Appearance | None = None,
     ) -> None:
         super().__init__()
@@ -151,8 +153,9 @@ class StructRAGApp(App[None]):
 
     def _router_screen(self) -> Screen[None]:
         from structrag.tui.router_screen import RouterScreen
+        from structrag.tui.routers import installed_routers
 
-        return RouterScreen(self._open_once, lambda: self._routers(self._folder))
+        return RouterScreen(self._open_once, lambda: (self._routers or installed_routers)(self._folder))
 
     def _history_screen(self) -> Screen[None]:
         from structrag.tui.history_screen import HistoryScreen

@@ -7,6 +7,7 @@ from enum import StrEnum
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
+from textual.lazy import Lazy
 from textual.widgets import Tab, Tabs
 
 from structrag.tui.conversation import Conversation
@@ -46,7 +47,9 @@ class Panes(Vertical):
     def compose(self) -> ComposeResult:
         """Lay out tabs and panes."""
         tabs = (Tab(place.title(), id=f"see-{place}") for place in Place)
-        yield Tabs(*tabs, id="places", active=f"see-{Place.ANSWER}")
+        places = Tabs(*tabs, id="places", active=f"see-{Place.ANSWER}")
+        # Side by side, they are not shown, so the first paint does not wait for them.
+        yield Lazy(places) if self.screen.has_class("-wide") else places
         with Horizontal(id="side-by-side"):
             yield Library()
             # What the first paint shows; `see` changes it.
