@@ -3,7 +3,6 @@
 import json
 import math
 import threading
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -467,14 +466,6 @@ class Endpoint:
         self.requests.append(json.loads(body))
         self.headers.append(headers)
         return self._replies.pop(0) if len(self._replies) > 1 else self._replies[0]
-
-
-@pytest.fixture
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses between repetitions, which are not made."""
-    pauses: list[float] = []
-    monkeypatch.setattr(time, "sleep", pauses.append)
-    return pauses
 
 
 def test_the_request_carries_schema_limits_and_key(

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -32,14 +31,6 @@ from structrag.types import StructureType
 from structrag.usage import Budget, UsageMeter
 
 Asking = Callable[..., tuple[ChatModel, FaultyEndpoint]]
-
-
-@pytest.fixture
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses between repetitions, which are not made."""
-    pauses: list[float] = []
-    monkeypatch.setattr(time, "sleep", pauses.append)
-    return pauses
 
 
 @pytest.fixture

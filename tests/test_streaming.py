@@ -29,14 +29,6 @@ Asking = Callable[..., tuple[ChatModel, FaultyEndpoint]]
 
 
 @pytest.fixture
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses between repetitions, which are not made."""
-    pauses: list[float] = []
-    monkeypatch.setattr(time, "sleep", pauses.append)
-    return pauses
-
-
-@pytest.fixture
 def each(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every piece be told, however fast they come."""
     monkeypatch.setattr(streaming, "TOLD_EVERY", 0.0)
