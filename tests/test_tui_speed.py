@@ -20,6 +20,9 @@ pytestmark = pytest.mark.thorough
 NOT_FELT = 0.05
 """Seconds of processor time that a step may take longer than with a small structure: drawing takes as long for both."""
 
+TRIES = 4
+"""A busy machine can only make a step longer, so what is short in one of a few tries is short."""
+
 TABLE_KEYS = ["s", "s", "f", "7", "escape", "pagedown", "pagedown", "ctrl+end", "end", "up"]
 TREE_KEYS = ["right", "down", "down", "right", "pagedown", "end", "enter"]
 GRAPH_KEYS = ["v", "v", "f", "4", "escape"]
@@ -65,9 +68,13 @@ async def longest_steps(
 async def test_what_is_large_is_used_in_short_steps(
     small: Structure, large: Sequence[Structure], keys: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usual, *longest = await longest_steps([small, *large], keys, monkeypatch)
-    felt = [str(structure.type) for structure, step in zip(large, longest, strict=True) if step >= usual + NOT_FELT]
-    assert felt == []
+    felt = list(large)
+    for _ in range(TRIES):
+        usual, *longest = await longest_steps([small, *felt], keys, monkeypatch)
+        felt = [structure for structure, step in zip(felt, longest, strict=True) if step >= usual + NOT_FELT]
+        if not felt:
+            break
+    assert [str(structure.type) for structure in felt] == []
 
 
 class ManyDocuments(ScriptedCorpus):
@@ -106,8 +113,13 @@ async def longest_step_of_adding(count: int, keys: list[str], monkeypatch: pytes
 async def test_five_hundred_documents_are_added_in_short_steps(
     keys: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usual = await longest_step_of_adding(5, keys, monkeypatch)
-    assert await longest_step_of_adding(500, keys, monkeypatch) < usual + NOT_FELT
+    longer: list[float] = []
+    for _ in range(TRIES):
+        usual = await longest_step_of_adding(5, keys, monkeypatch)
+        longer.append(await longest_step_of_adding(500, keys, monkeypatch) - usual)
+        if longer[-1] < NOT_FELT:
+            break
+    assert min(longer) < NOT_FELT
 
 
 async def test_a_key_is_heard_at_once_while_the_model_takes_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,10 +129,13 @@ async def test_a_key_is_heard_at_once_while_the_model_takes_its_time(monkeypatch
         await settle(pilot)
         await start_asking(pilot, "q")
         await pilot.press("slash", "a")
-        with loop_steps(monkeypatch) as steps:
-            await pilot.press(*"bcde")
+        longest: list[float] = []
+        for letters in ("bcde", "fghi", "klmn", "opqr"):
+            with loop_steps(monkeypatch) as steps:
+                await pilot.press(*letters)
+            longest.append(max(steps))
         field = pilot.app.screen.query_one("#question", Input)
-        assert field.value == "abcde"
-        assert max(steps) < NOT_FELT
+        assert field.value == "abcdefghiklmnopqr"
+        assert min(longest) < NOT_FELT
         gate.set()
         await settle(pilot)
