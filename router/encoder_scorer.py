@@ -24,7 +24,7 @@ from structrag.types import StructureType
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_GRAPH = 1
+_GRAPH = 2
 """Counted up when the graph is built otherwise: those in caches are of no use then."""
 _BASE_WEIGHTS = "model.safetensors"
 _DAMAGED = (failures.Fail, failures.InvalidArgument, failures.InvalidGraph, failures.InvalidProtobuf)
@@ -69,7 +69,7 @@ class EncoderScorer:
         prompt = template.fitted(request, lambda text: len(self._encode(text)))
         # A character may be several tokens, as in Korean: what is longer even so loses its end.
         ids = np.array([self._encode(prompt)[: template.MAX_TOKENS]], dtype=np.int64)
-        return np.asarray(self._session.run(["logits"], {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0][0])
+        return np.asarray(self._session.run(["logits"], {"input_ids": ids})[0][0])
 
     def _encode(self, prompt: str) -> list[int]:
         return list(self._tokenizer.encode(prompt, add_special_tokens=False).ids)
@@ -78,8 +78,8 @@ class EncoderScorer:
 def _session(graph: Path) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = min(_MOST_THREADS, os.cpu_count() or 1)
-    # Threads that wait must sleep: the chat model needs the cores next.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Threads that wait within a route spin, as waking them takes longer; after it, the chat model needs the cores.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
 
 
@@ -95,6 +95,7 @@ def derived_graph(folder: Path, settings: PolicySettings, shape: EncoderShape, c
     path = cache / f"router-{hashlib.sha256(repr(identity).encode()).hexdigest()[:16]}.onnx"
     if path.exists():
         return path
+    from onnx import TensorProto
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
@@ -106,7 +107,15 @@ def derived_graph(folder: Path, settings: PolicySettings, shape: EncoderShape, c
     part = path.with_suffix(f".{os.getpid()}.part")
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        quantize_dynamic(model, part, op_types_to_quantize=["MatMul"], weight_type=QuantType.QInt8, per_channel=True)
+        quantize_dynamic(
+            model,
+            part,
+            op_types_to_quantize=["MatMul"],
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            # Behind a fused node, the quantiser cannot tell the type of what comes out.
+            extra_options={"DefaultTensorType": TensorProto.FLOAT},
+        )
         part.replace(path)
     except OSError as error:
         raise RoutingError(

@@ -13,7 +13,7 @@ from structrag.testing import scripted
 from structrag.types import SourceDocument
 from structrag.utilizer.catalogue import CatalogueReasoner
 from structrag.utilizer.finding import NOTHING_FOUND
-from structrag.utilizer.grouping import group
+from structrag.utilizer.grouping import are_listed, group
 from structrag.utilizer.reading import load_prompt
 
 PLAN = load_prompt("catalogue_plan")
@@ -64,3 +64,53 @@ def test_the_statements_of_one_document_are_grouped(session: Session) -> None:
 
 def test_one_category_is_no_grouping(session: Session) -> None:
     assert group(["late delivery"], letters(LETTERS), session) is NOTHING_FOUND
+
+
+@pytest.mark.parametrize(
+    ("question", "categories"),
+    [
+        ("Sort the letters: late delivery, wrong colour or refund of money?", CATEGORIES),
+        ("group them\n- Late delivery\n- wrong  colour", ["late delivery", "wrong colour"]),
+        (
+            "Sort: wrong exchange rate, card, exchange rate, wrong card",
+            ["wrong exchange rate", "exchange rate", "card"],
+        ),
+        ("Sort by: 1. late delivery 2. wrong colour", ["late delivery", "wrong colour"]),
+        ("Put each under late_delivery; wrong colour", ["late_delivery", "wrong colour"]),
+        ("Which are about price and which about quality?", ["price", "quality"]),
+    ],
+)
+def test_categories_that_a_question_lists(question: str, categories: list[str]) -> None:
+    assert are_listed(categories, question)
+
+
+@pytest.mark.parametrize(
+    ("question", "categories"),
+    [
+        ("Which of the five shops are looking for a baker this year? Just the shop names", ["shop names", "a baker"]),
+        ("who paid for the four bridges since 1990, names of the payers only", ["the payers", "four bridges"]),
+        ("Which shops are closed", ["shops", "closed"]),
+        ("Which shops are closed", ["shops"]),
+        ("Which shops are closed", ["shops", "banks"]),
+        ("Which shops are closed", ["shops", "?"]),
+    ],
+)
+def test_two_parts_of_a_question_are_no_categories(question: str, categories: list[str]) -> None:
+    assert not are_listed(categories, question)
+
+
+def test_without_categories_a_question_is_planned_anew(embedder: SentenceTransformerEmbedder) -> None:
+    plans = iter(['groups("letters", "the parcel")', 'mentions("parcel")'])
+    shown: list[str] = []
+
+    def reply(prompt: str) -> str:
+        shown.append(prompt)
+        return next(plans, '{"1": "Letter 12", "2": "Letter 9"}')
+
+    chat, _ = scripted({"": reply})
+    finding = CatalogueReasoner().reason(
+        "Which letters are about the parcel?", letters(LETTERS), Session(chat, embedder, CorpusStore.open(None))
+    )
+    assert finding.values == ("Letter 12", "Letter 9")
+    assert "groups(" in shown[0]
+    assert "groups(" not in shown[1]

@@ -13,7 +13,7 @@ from structrag.structures.catalogue_topics import divide
 from structrag.structures.quotes import find_quote, support
 from structrag.types import Evidence, Structure, StructureType
 from structrag.utilizer.finding import NOTHING_FOUND, Finding
-from structrag.utilizer.grouping import group
+from structrag.utilizer.grouping import are_listed, group
 from structrag.utilizer.outlines import choose_outline
 from structrag.utilizer.plans import Call, plan
 from structrag.utilizer.reading import judge, load_prompt, read_all
@@ -36,7 +36,11 @@ class CatalogueReasoner:
         assert isinstance(structure, Catalogue)
         call = plan(question, "catalogue_plan", session)
         if call is not None and call.name == "groups":
-            return group([a for a in call.arguments if isinstance(a, str)], structure, session)
+            categories = [a for a in call.arguments if isinstance(a, str)]
+            if are_listed(categories, question):
+                return group(categories, structure, session)
+            session.note("plan", "the question lists no categories, so it is planned without them")
+            call = plan(question, "catalogue_plan", session, without="groups")
         if call is not None and call.name == "headings":
             return self._headings(question, call, structure, session)
         if call is None or call.name != "number":

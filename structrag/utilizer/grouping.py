@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 from structrag.session import Session
 from structrag.structures.catalogue import Catalogue
@@ -13,6 +14,9 @@ from structrag.utilizer.finding import NOTHING_FOUND, Finding
 _READ_CHARACTERS = 600
 _FEWEST = 2
 _NUMBERED = re.compile(r"^(.*?)(\d+)$")
+_BETWEEN = re.compile(r"[^.?!]*?(?:[,;:/|\n•]|\b(?:and|or|versus|vs)\b)[^.?!]*", re.IGNORECASE)
+_BETWEEN_WORDS = 3
+_NUMBER = re.compile(r"\b\d+[.)]")
 
 
 def group(categories: Sequence[str], catalogue: Catalogue, session: Session) -> Finding:
@@ -35,6 +39,25 @@ def group(categories: Sequence[str], catalogue: Catalogue, session: Session) -> 
     session.note("groups", f"{len(entries)} placed under {len(categories)} categories, each under the nearest")
     lines = [f"{category}: {', '.join(names[i] for i in found)}" for category, found in placed.items() if found]
     return Finding("\n".join(lines), tuple(lines), tuple(evidence for _, _, evidence in entries))
+
+
+def are_listed(categories: Sequence[str], question: str) -> bool:
+    """Say whether a question names the categories one after the other, as who wants things sorted does.
+
+    A small model takes two halves of any question for categories: "Which of the labs are looking for people?".
+    """
+    places: list[tuple[int, int]] = []
+    for category in sorted(categories, key=len, reverse=True):  # the name of one may stand within another's
+        words = [re.escape(word) for word in re.findall(r"\w+", category)]
+        hits = re.finditer(r"\b" + r"\W+".join(words) + r"\b", question, re.IGNORECASE) if words else iter(())
+        free = (hit.span() for hit in hits if not any(hit.start() < end and start < hit.end() for start, end in places))
+        place = next(free, None)
+        if place is None:
+            return False
+        places.append(place)
+    places.sort()
+    between = [_NUMBER.sub(",", question[end:start]) for (_, end), (start, _) in pairwise(places)]
+    return bool(between) and all(_BETWEEN.fullmatch(gap) and len(gap.split()) <= _BETWEEN_WORDS for gap in between)
 
 
 def _entries(catalogue: Catalogue) -> list[tuple[str, str, Evidence]]:
