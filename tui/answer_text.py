@@ -24,7 +24,7 @@ _CITATION = "citation"
 class AnswerText(Static):
     """Shows a text: nothing in it is interpreted but the numbers of its citations, which can be followed."""
 
-    @dataclass
+    @dataclass(eq=False, repr=False)
     class CitationFollowed(Message):
         """The user wants to see what a citation quotes."""
 

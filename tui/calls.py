@@ -30,7 +30,7 @@ SHOWN = 12_000
 _ROLES = {"system": "System: the instructions", "human": "User", "ai": "Assistant"}
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class CallsRead(Message):
     """The calls are there, or cannot be read."""
 

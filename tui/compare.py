@@ -42,7 +42,7 @@ class Comparison:
     chosen: Answer | None = None
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class ComparingProgressed(Message):
     """The pipeline got further with one of the structures."""
 
@@ -50,7 +50,7 @@ class ComparingProgressed(Message):
     event: Event
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class StructureCompared(Message):
     """One structure gave its answer, or failed."""
 
@@ -58,7 +58,7 @@ class StructureCompared(Message):
     result: Answer | StructRAGError
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class ComparisonEnded(Message):
     """No structure is left to ask."""
 

@@ -52,7 +52,7 @@ class Reading(VerticalScroll):
 class Conversation(Vertical):
     """Question, status and answer. What it shows in place of an answer, it shows as a notice."""
 
-    @dataclass
+    @dataclass(eq=False, repr=False)
     class CitationChosen(Message):
         """The user followed this citation of the answer."""
 

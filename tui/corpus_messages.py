@@ -13,7 +13,7 @@ from structrag.tui.shelf import Match
 from structrag.types import SourceDocument
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Listed(Message):
     """These documents are in the corpus."""
 
@@ -27,7 +27,7 @@ class FilesFound:
     files: list[tuple[Path, str]]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class ReadingEnded(Message):
     """Adding came to its end, was stopped, or failed; ``documents`` are ``None`` if the corpus cannot be read."""
 
@@ -36,7 +36,7 @@ class ReadingEnded(Message):
     error: StructRAGError | None = None
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Searched(Message):
     """These documents, by id, have what was searched for."""
 
@@ -44,7 +44,7 @@ class Searched(Message):
     matches: Mapping[str, Match]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class ListingFailed(Message):
     """The corpus could not be opened, or a document not be removed."""
 

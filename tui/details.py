@@ -40,7 +40,7 @@ class Evidences(Entries):
 class Details(Vertical):
     """Tabs for route, structure, evidence and usage."""
 
-    @dataclass
+    @dataclass(eq=False, repr=False)
     class CitationChosen(Message):
         """The user wants to see where this citation stands."""
 

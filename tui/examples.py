@@ -44,7 +44,7 @@ class Examples(Entries):
 
     HELP = "Questions over the demo, each for another structure. Enter asks the marked one."
 
-    @dataclass
+    @dataclass(eq=False, repr=False)
     class Chosen(Message):
         """The user wants to ask this question."""
 

@@ -36,14 +36,14 @@ _STEM_WIDTH = 40
 _MOST_FILES = 1000
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class StructureWritten(Message):
     """The file is there."""
 
     path: Path
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class WritingFailed(Message):
     """The file could not be written."""
 

@@ -89,14 +89,14 @@ class Grid(ScrollView, can_focus=True):
     GAP: ClassVar[int] = 1
     """Blanks after each column."""
 
-    @dataclass
+    @dataclass(eq=False, repr=False)
     class CellChosen(Message):
         """The user wants to see where a cell stands."""
 
         row: int
         column: int
 
-    @dataclass
+    @dataclass(eq=False, repr=False)
     class HeadingChosen(Message):
         """The user clicked on a heading."""
 

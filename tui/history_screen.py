@@ -65,21 +65,21 @@ class Kept:
         return cls(answer, " ".join(parts).casefold())
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class HistoryRead(Message):
     """These answers are kept, newest first."""
 
     kept: tuple[Kept, ...]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class HistoryFailed(Message):
     """The answers could not be read, or one of them not be written."""
 
     error: StructRAGError
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class AnswerWritten(Message):
     """An answer was written to these files."""
 

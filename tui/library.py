@@ -19,13 +19,13 @@ from structrag.types import Answer, SourceDocument
 class Library(Vertical):
     """Lists documents and questions; Enter on one of them says so in a message."""
 
-    @dataclass
+    @dataclass(eq=False, repr=False)
     class DocumentChosen(Message):
         """The user wants to read this document."""
 
         document: SourceDocument
 
-    @dataclass
+    @dataclass(eq=False, repr=False)
     class AnswerChosen(Message):
         """The user wants to see this earlier answer."""
 

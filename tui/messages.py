@@ -1,4 +1,7 @@
-"""What worker threads tell the screen. ``post_message`` is the only thing of Textual that they touch."""
+"""What worker threads tell the screen. ``post_message`` is the only thing of Textual that they touch.
+
+Messages, here and elsewhere, are neither compared nor printed: methods made for that would cost the first paint 20 ms.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ class Asking:
     after: tuple[Answer, ...] = ()
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class CorpusOpened(Message):
     """The corpus is open; ``answers`` are those of earlier sessions, newest first."""
 
@@ -42,7 +45,7 @@ class CorpusOpened(Message):
     answers: tuple[Answer, ...]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class DocumentsAdded(Message):
     """Adding ended; ``documents`` are now in the corpus, ``failed`` could not be read."""
 
@@ -50,21 +53,21 @@ class DocumentsAdded(Message):
     failed: int
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class AddingProgressed(Message):
     """Adding got further."""
 
     event: Event
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class CorpusFailed(Message):
     """The corpus could not be opened or added to."""
 
     error: StructRAGError
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class QuestionProgressed(Message):
     """The pipeline got further with a question."""
 
@@ -72,7 +75,7 @@ class QuestionProgressed(Message):
     event: Event
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class DraftGrew(Message):
     """The model wrote more of a reply; ``draft`` is what to show of it, empty where there is nothing."""
 
@@ -80,7 +83,7 @@ class DraftGrew(Message):
     draft: str
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class PreferenceRecorded(Message):
     """The user's override was kept as a preference, under this number."""
 
@@ -102,7 +105,7 @@ class Undoable:
     is_edit: bool = False
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class StructureRead(Message):
     """The structure of an answer was read, with all edits that count; ``None`` where nothing was built."""
 
@@ -110,7 +113,7 @@ class StructureRead(Message):
     structure: Structure | None
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class StructureEdited(Message):
     """An edit was kept; ``structure`` is that of the answer with all edits that count."""
 
@@ -119,14 +122,14 @@ class StructureEdited(Message):
     done: Undoable
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Undone(Message):
     """Something was taken back."""
 
     undone: Undoable
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class QuestionAnswered(Message):
     """The answer is there."""
 
@@ -134,7 +137,7 @@ class QuestionAnswered(Message):
     answer: Answer
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class QuestionFailed(Message):
     """The question could not be answered."""
 
@@ -142,7 +145,7 @@ class QuestionFailed(Message):
     error: StructRAGError
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class MovingWordsFound(Message):
     """It is known which words moved the route of an answer; ``reason`` says why it is not, where it is not."""
 
@@ -151,7 +154,7 @@ class MovingWordsFound(Message):
     reason: str = ""
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class ActionFailed(Message):
     """Something that the user wanted beside asking could not be done."""
 

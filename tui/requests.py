@@ -11,28 +11,28 @@ from structrag.types import Answer, SourceDocument
 from structrag.usage import Prices
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class DocumentsChanged(Message):
     """The corpus holds these documents now."""
 
     documents: tuple[SourceDocument, ...]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class ScopeWanted(Message):
     """The user wants to ask over these documents, named by their ids."""
 
     ids: tuple[str, ...]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class AnswerReopened(Message):
     """The user wants to see an earlier answer as it was given."""
 
     answer: Answer
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class QuestionRepeated(Message):
     """The user wants a question asked again, over the documents of ``scope`` where that is given."""
 
@@ -40,19 +40,19 @@ class QuestionRepeated(Message):
     scope: tuple[str, ...] | None = None
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class AskingWanted(Message):
     """The user wants to go back to asking."""
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class RouterReplaced(Message):
     """Another router version is in use, which an open corpus learns only when it is opened again."""
 
     version: str
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class CorpusReopened(Message):
     """The corpus was opened again with other settings, or could not be."""
 
@@ -78,7 +78,7 @@ class SettingsInForce:
         return " · ".join(part for part in (self.model, self.budget) if part)
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class SettingsRead(Message):
     """The settings of the corpus are known."""
 

@@ -19,28 +19,28 @@ if TYPE_CHECKING:
     from structrag.tui.routers import Measurement
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class VersionsRead(Message):
     """There are these versions."""
 
     versions: Sequence[RouterVersion]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class PreferencesRead(Message):
     """The corpus keeps these preferences, by number."""
 
     preferences: Mapping[int, PreferencePair]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class RouterFailed(Message):
     """Something could not be done with the router."""
 
     error: StructRAGError
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class MeasuringProgressed(Message):
     """So many of the held-out questions are routed."""
 
@@ -48,28 +48,28 @@ class MeasuringProgressed(Message):
     total: int
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Measured(Message):
     """A version was measured."""
 
     measurement: Measurement
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class TrainingBegun(Message):
     """A training on so many preferences begins."""
 
     pairs: int
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class TrainingProgressed(Message):
     """A training got further."""
 
     step: TrainingStep
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class TrainingEnded(Message):
     """A training came to its end: with a result, stopped, or by an error."""
 
@@ -77,7 +77,7 @@ class TrainingEnded(Message):
     error: StructRAGError | None = None
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Compared(Message):
     """A version was compared with the active one; ``comparison`` is ``None`` where that was not possible."""
 
@@ -86,7 +86,7 @@ class Compared(Message):
     told: str
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class RouterChanged(Message):
     """Another version is in use."""
 

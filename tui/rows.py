@@ -103,7 +103,7 @@ class Rows(Grid):
 
     highlighted: reactive[int | None] = reactive[int | None](None)
 
-    @dataclass
+    @dataclass(eq=False, repr=False)
     class Highlighted(Message):
         """Another row is highlighted, or none."""
 
@@ -115,7 +115,7 @@ class Rows(Grid):
             """The list."""
             return self.rows
 
-    @dataclass
+    @dataclass(eq=False, repr=False)
     class Chosen(Message):
         """The user wants to open a row."""
 

@@ -63,7 +63,7 @@ def find_path(graph: KnowledgeGraph, use: Use) -> list[Fact]:
     return [fact for _, fact in sorted(places.values(), key=lambda found: found[0])]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class GraphRead(Message):
     """The facts of each name and the path of the answer are found."""
 

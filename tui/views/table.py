@@ -30,7 +30,7 @@ _SQL_SHOWN = 2000
 _CONFLICTS_SHOWN = 3
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class RowsArranged(Message):
     """The rows are sorted and filtered; ``order`` holds their indexes.
 

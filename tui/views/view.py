@@ -67,14 +67,14 @@ class Editable:
     make: Callable[[str], Edit]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class EditWanted(Message):
     """The user wants to change something."""
 
     editable: Editable
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class SourceWanted(Message):
     """The user wants to see where something stands."""
 
