@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from structrag.corpus.aside import set_aside
 from structrag.errors import IndexMismatchError, StoreError
+from structrag.index.blank_memory import blank_memory
 from structrag.index.turns import Turns
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ class VectorIndex:
     @contextmanager
     def _turn(self, *, writes: bool = False) -> Iterator[Any]:
         """Have this process's turn at the folder, and the collection as it is now."""
-        with self._errors(), self._turns.take():
+        with self._errors(), self._turns.take(), blank_memory():
             if self._collection is None or not self._turns.is_as_left():
                 self._disconnect()
                 if self._turns.problem():
