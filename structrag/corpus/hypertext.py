@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from structrag.corpus.canonical import ParsedText, storable
 from structrag.corpus.office import check_archive
 from structrag.corpus.plain import decode
+from structrag.corpus.unseen_word import without_unseen
 from structrag.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ _UNSEEN = re.compile(
     r"|(?:left|top|text-indent)\s*:\s*-\d{4,}",
     re.IGNORECASE,
 )
+_LEFT_OUT = "It holds text that a reader of the page would not see; that was left out."
 _STYLES = "p[style-name='Title'] => h1:fresh"
 
 
@@ -47,13 +49,14 @@ def read_docx(data: bytes, name: str) -> ParsedText:
         raise MissingExtraError("markitdown", extra="formats", purpose=f"Reading {name}") from error
     check_archive(data, name)
     # What MarkItDown does with a docx, in its two steps, because its tables need care in between.
+    seen, has_unseen = without_unseen(pre_process_docx(io.BytesIO(data)).read())
     html = mammoth.convert_to_html(
-        pre_process_docx(io.BytesIO(data)),
+        io.BytesIO(seen),
         style_map=_STYLES,
         convert_image=lambda image: [],
         external_file_access=False,
     )
-    return _to_markdown(html.value, (), name)
+    return _to_markdown(html.value, (_LEFT_OUT,) if has_unseen else (), name)
 
 
 def _decode(data: bytes, declared: str | None, name: str) -> tuple[str, tuple[str, ...]]:
@@ -76,7 +79,7 @@ def _to_markdown(html: str, warnings: tuple[str, ...], name: str) -> ParsedText:
         raise MissingExtraError("markitdown", extra="formats", purpose=f"Reading {name}") from error
     soup = BeautifulSoup(html, "html.parser")
     if _leave_out_hidden(soup):
-        warnings += ("It holds text that a reader of the page would not see; that was left out.",)
+        warnings += (_LEFT_OUT,)
     _prepare_tables(soup)
     # One converter alone: the others would open what a page merely pretends to be, some through the network.
     converter = MarkItDown(enable_builtins=False, enable_plugins=False)
