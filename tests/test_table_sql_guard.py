@@ -85,6 +85,7 @@ def test_questions_get_through(sql: str) -> None:
         ("SELECT site FROM sites WHERE staff = $1", "not allowed"),
         ("SELECT COLUMNS('.*') FROM sites", "not allowed"),
         ("SELECT sites FROM nowhere", "no table"),
+        ("SELECT * FROM (SELECT *, site FROM sites) AS q ORDER BY 1", "name the column"),
         ("SELECT (", "cannot be parsed"),
         ("SELECT '" + "x" * 3000 + "'", "longer"),
         ("SELECT " + "(" * 900 + "1" + ")" * 900, "cannot be parsed"),

@@ -75,6 +75,8 @@ def guard(sql: str, catalog: Catalog) -> exp.Query:
         reason = growth(qualified)
     except SqlglotError as error:
         raise RefusedSqlError(_explain(str(error), catalog)) from error
+    except AssertionError as error:  # sqlglot's, of a position within a * that it cannot resolve
+        raise RefusedSqlError(_explain("ORDER BY names a position: name the column instead", catalog)) from error
     if reason:
         raise RefusedSqlError(reason)
     if is_star and isinstance(qualified, exp.Select):
