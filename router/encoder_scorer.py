@@ -15,6 +15,7 @@ from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
 from structrag.errors import RoutingError
+from structrag.models.processors import allowed_processors
 from structrag.router import template
 from structrag.router.artefact import EncoderShape, PolicySettings, read_weights
 from structrag.router.base_model import model_folder
@@ -77,7 +78,7 @@ class EncoderScorer:
 
 def _session(graph: Path) -> Any:
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = min(_MOST_THREADS, os.cpu_count() or 1)
+    options.intra_op_num_threads = min(_MOST_THREADS, allowed_processors())
     # Threads that wait within a route spin, as waking them takes longer; after it, the chat model needs the cores.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])

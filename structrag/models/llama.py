@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from structrag.models.processors import allowed_processors
+
 SLOTS = 4
 """Requests answered in parallel; on two cores four give 1.7 to 2 times the output of one."""
 CONTEXT_TOKENS = 4096
@@ -45,6 +47,9 @@ def _load(weights: Path) -> Any:
     params.verbosity = 0
     params.cont_batching = True
     params.cache_prompt = True
+    if (allowed := allowed_processors()) < (os.cpu_count() or 1):
+        # llama.cpp counts those of the machine, and its threads wait for each other by spinning.
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = allowed
     return xllamacpp.Server(params)
 
 
