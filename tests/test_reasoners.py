@@ -216,8 +216,8 @@ class TestAskingAgain:
     """What follows from no item is asked for once more."""
 
     ITEMS = TestRead.ITEMS
-    INVENTED: ClassVar = {"item": 2, "answer": "429 million EUR"}
-    COPIED: ClassVar = {"item": 1, "answer": "412 million EUR"}
+    INVENTED: ClassVar = {"answer": "429 million EUR", "item": 2}
+    COPIED: ClassVar = {"answer": "412 million EUR", "item": 1}
 
     def test_the_copy_is_accepted(self, make_session: MakeSession) -> None:
         session, model = make_session({READ: [self.INVENTED, self.COPIED]})

@@ -106,7 +106,7 @@ def read(
     number, answer = _answer(prompt, session)
     if number and answer and not _repeats(answer, question) and _supporting(answer, number, usable, question) is None:
         # Told so once, a small model that calculated or reworded goes back to copying.
-        reply = json.dumps({"item": number, "answer": answer})
+        reply = json.dumps({"answer": answer, "item": number})
         again = replace(prompt, user=load_prompt("read_again"), examples=((prompt.user, reply),))
         number, answer = _answer(again, session)
     if not number or not answer:
@@ -172,13 +172,14 @@ def _numbered(items: Sequence[tuple[str, Evidence]]) -> str:
 
 
 def _answer_schema(items: int) -> dict[str, Any]:
+    # The answer first: where the number comes first, a small model chooses an item before it knows what it looks for.
     return {
         "type": "object",
         "properties": {
-            "item": {"type": "integer", "minimum": 0, "maximum": items},
             "answer": {"type": "string", "maxLength": _ANSWER_CHARACTERS},
+            "item": {"type": "integer", "minimum": 0, "maximum": items},
         },
-        "required": ["item", "answer"],
+        "required": ["answer", "item"],
         "additionalProperties": False,
     }
 
