@@ -18,6 +18,7 @@ CONTEXT_TOKENS = 4096
 
 def main() -> None:
     """Load the weights named by the first argument, tell the address or the error in a line of JSON, and serve."""
+    end_with_input()
     # What llama.cpp prints must not get into that line.
     told = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -31,6 +32,19 @@ def main() -> None:
     told.flush()
     # The input ends when the process that started this one does, however that ends.
     sys.stdin.buffer.read()
+
+
+def end_with_input() -> None:
+    """Have the kernel end this process when its input ends, so also while llama.cpp loads and no Python runs.
+
+    Only Linux does; elsewhere the process ends when it has loaded.
+    """
+    if sys.platform == "linux":
+        import fcntl
+
+        # SIGIO, which ends a process that does not handle it, is sent when the last writer of the pipe is gone.
+        fcntl.fcntl(sys.stdin, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(sys.stdin, fcntl.F_SETFL, fcntl.fcntl(sys.stdin, fcntl.F_GETFL) | os.O_ASYNC)
 
 
 def _load(weights: Path) -> Any:
