@@ -222,10 +222,14 @@ def _counts(questions: Questions) -> Iterable[str]:
 def _duplicates(questions: Questions) -> str:
     repeated = len(questions) - len({normal(_text(q)) for q in questions})
     pairs = near_duplicates({q.id: _text(q) for q in questions}, _LISTED)
+    label = {q.id: q.structure for q in questions}
+    contrasts = sum(label[one] != label[other] for _, one, other in pairs)
+    pairs = [pair for pair in pairs if label[pair[1]] == label[pair[2]]]
     near = sum(share >= NEAR for share, *_ in pairs)
     return f"""Of {len(questions)} questions, the hand-written ones included, {repeated} repeat another but for case and
-punctuation; {near} pairs are near-duplicates (Jaccard index of their sets of five characters from {NEAR}). All pairs
-from {_LISTED}:
+punctuation; {near} pairs of one label are near-duplicates (Jaccard index of their sets of five characters from {NEAR}).
+{contrasts} pairs from {_LISTED} have different labels: contrast sets, whose questions share their words on purpose.
+All pairs of one label from {_LISTED}:
 
 """ + ("\n".join(f"- {share:.2f} {one} · {other}" for share, one, other in pairs) or "None.")
 
@@ -243,7 +247,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     out: Path = parser.parse_args().out
-    dev, test = (read_domain(PREFERENCES / f"handwritten_{name}.jsonl") for name in ("dev", "test"))
+    dev, *tests = (read_domain(PREFERENCES / f"handwritten_{name}.jsonl") for name in ("dev", "test", "test_2"))
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(report(questions_by_author(), dev, test), encoding="utf-8")
+    out.write_text(report(questions_by_author(), dev, [*tests[0], *tests[1]]), encoding="utf-8")
     print(out.read_text(encoding="utf-8"))
