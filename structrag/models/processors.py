@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import sys
 
 
 def allowed_processors() -> int:
     """Return the number of processors that this process may run on; at least 1."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    of_process = getattr(os, "sched_getaffinity", None)  # Linux has it, macOS and Windows have not
+    return len(of_process(0)) if of_process else os.cpu_count() or 1
