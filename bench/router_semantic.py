@@ -92,9 +92,9 @@ counts as right.
 {table}
 
 Accuracy with Wilson's 95 % interval, difference with a paired 95 % bootstrap interval. The first hand-written test was
-looked at once before the last training of our router, whose recipe that changed (docs/decisions/0009), and the two authors'
-questions calibrate it: both a little too good for ours. What a linear
-classifier gets from the same frozen encoder stands in [router.md](router.md). Made by `bench/router_semantic.py`.
+looked at once before the last training of our router, whose recipe that changed (docs/decisions/0009), and the
+two authors' questions calibrate it: both a little too good for ours. What a linear classifier gets from the same
+frozen encoder stands in [router.md](router.md). Made by `bench/router_semantic.py`.
 """
 
 
