@@ -17,7 +17,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from random import Random
@@ -146,8 +146,8 @@ def one(
     }
 
 
-def run(kills: int, out: Path, work: Path) -> None:
-    """Make the kills that have no line yet, and write the report."""
+def run(kills: int, only: Sequence[str], out: Path, work: Path) -> None:
+    """Make the kills that have no line yet, of these operations in turn, and write the report."""
     out.parent.mkdir(parents=True, exist_ok=True)
     work.mkdir(parents=True, exist_ok=True)
     lines, corpus = out.with_suffix(".jsonl"), next(each for each in shipped() if each.name == CORPUS)
@@ -166,7 +166,7 @@ def run(kills: int, out: Path, work: Path) -> None:
             undisturbed_file.write_text(json.dumps(undisturbed), encoding="utf-8")
     done = read_lines(lines)
     for number in range(len(done), kills):
-        operation = OPERATIONS[number % len(OPERATIONS)]
+        operation = only[number % len(only)]
         line = one(number, operation, corpus, prepared, undisturbed[operation])
         with lines.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
@@ -194,7 +194,8 @@ def report(lines: list[dict[str, Any]]) -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=24)
+    parser.add_argument("--only", nargs="*", default=OPERATIONS, choices=OPERATIONS, help="operations to kill, in turn")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "kill_model")
     parser.add_argument("--work", type=Path, default=Path("build/kill-model"))
     arguments = parser.parse_args()
-    run(arguments.kills, arguments.out, arguments.work.resolve())
+    run(arguments.kills, arguments.only, arguments.out, arguments.work.resolve())
