@@ -423,17 +423,25 @@ async def test_adding_500_documents_never_keeps_a_key_waiting(tmp_path: Path) ->
     many.mkdir()
     for number in range(500):
         (many / f"{number:03}.md").write_text(f"Document {number}. " * 50, encoding="utf-8")
+    # A busy machine can only make a step longer, so what is short in one of a few tries is short.
+    for _ in range(4):
+        if (longest := await longest_step_of_adding(many)) < FELT:
+            break
+    assert longest < FELT
+
+
+async def longest_step_of_adding(many: Path) -> float:
     corpus = FolderCorpus()
-    felt = 0
+    longest = 0.0
 
     async def watch() -> None:
         # Processor time of this thread between two turns of its loop: what a key press would wait for,
         # whatever else the machine does.
-        nonlocal felt
+        nonlocal longest
         while True:
             before = time.thread_time()
             await asyncio.sleep(0)
-            felt += time.thread_time() - before >= FELT
+            longest = max(longest, time.thread_time() - before)
 
     async with app_for(corpus).run_test(size=(120, 40)) as pilot:
         await open_screen(pilot)
@@ -443,8 +451,7 @@ async def test_adding_500_documents_never_keeps_a_key_waiting(tmp_path: Path) ->
         await settle(pilot)
         watching.cancel()
         assert len(listed(pilot)) == 500
-    # Not none: a busy machine may draw one out. What took long for each document, or each tenth, would be felt often.
-    assert felt < 10
+    return longest
 
 
 # The entries, without a screen
