@@ -203,14 +203,8 @@ def train_and_test(experiment: Experiment, calibration: Questions, work: Path) -
     asked = {q.request.question.casefold() for q in experiment.training}
     asked |= {q.request.question.casefold() for tests in experiment.tests.values() for q in tests}
     free = [q for q in calibration if q.request.question.casefold() not in asked]
-    version = None if experiment.stages else shipped_folder()
-    seconds = 0
-    for stage in experiment.stages:
-        pairs = PAIRS[stage.pairs](experiment.training)
-        version = fit(pairs, with_mixed_documents(free), work, stage.settings, _print_step, start=version)
-        seconds += int(PolicyRouter(version, work / "cache").settings.training["seconds"])
+    version, seconds = _trained(experiment, free, work)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    assert version is not None
     router = PolicyRouter(version, work / "cache")
     tested: dict[str, Any] = {"policy": {n: _kept(router.probabilities, q) for n, q in experiment.tests.items()}}
     for name, train in BASELINES.items() if experiment.with_baselines else ():
@@ -225,6 +219,21 @@ def train_and_test(experiment: Experiment, calibration: Questions, work: Path) -
         "peak_mb": peak,
         "tests": tested,
     }
+
+
+def _trained(experiment: Experiment, calibration: Questions, work: Path) -> tuple[Path, int]:
+    """Return the trained version and its seconds of training; stages that were run for another are not run again."""
+    version, seconds = shipped_folder(), 0
+    for count, stage in enumerate(experiment.stages, start=1):
+        known = work / "stages" / replace(experiment, tests={}, stages=experiment.stages[:count]).identity
+        if not known.exists():
+            pairs, start = PAIRS[stage.pairs](experiment.training), version if count > 1 else None
+            trained = fit(pairs, with_mixed_documents(calibration), work, stage.settings, _print_step, start=start)
+            known.parent.mkdir(parents=True, exist_ok=True)
+            known.write_text(trained.name, encoding="utf-8")
+        version = work / known.read_text(encoding="utf-8")
+        seconds += int(PolicyRouter(version, work / "cache").settings.training["seconds"])
+    return version, seconds
 
 
 def _kept(predict: Callable[[Sequence[Any]], NDArray[np.floating]], questions: Questions) -> list[list[float]]:
