@@ -144,6 +144,26 @@ class TestLinks:
         first = "What is the boss of Pim Dahl?"
         assert asked_of(model, LINK) == [first, f"{QUESTION} ({first} Katrin Moor.)"]
 
+    @pytest.mark.parametrize("around", ["name", "person", "name_of"])
+    def test_a_name_that_is_wanted_is_what_the_link_gives(self, make_session: MakeSession, around: str) -> None:
+        session, model = make_session({PLAN: f"{around}({PLANNED})", LINK: [SUPERVISOR, LAB]})
+        assert GraphReasoner().reason(QUESTION, parse_facts(BOG), session).values == ("Wet Ground Lab",)
+        assert asked_of(model, LINK) == [FIRST, KNOWING]
+
+    def test_a_thing_that_is_described_is_a_link_of_its_own(self, make_session: MakeSession) -> None:
+        question = "Which lab is led by the person who supervised Pim Dahl?"
+        session, model = make_session({PLAN: 'lab_led_by("person who supervised Pim Dahl")', LINK: [SUPERVISOR, LAB]})
+        assert GraphReasoner().reason(question, parse_facts(BOG), session).values == ("Wet Ground Lab",)
+        assert asked_of(model, LINK) == ["Who or what is the person who supervised Pim Dahl?", KNOWING]
+
+    def test_of_a_reply_in_a_sentence_what_the_question_did_not_say_is_the_answer(
+        self, make_session: MakeSession
+    ) -> None:
+        script = {PLAN: 'lab_led_by(boss_of("Pim Dahl"))', LINK: ["Pim Dahl was supervised by Katrin Moor", LAB]}
+        session, model = make_session(script)
+        GraphReasoner().reason("Pim Dahl has a supervisor. Which lab has that boss?", parse_facts(BOG), session)
+        assert "supervised by Katrin Moor." in asked_of(model, LINK)[1]
+
     def test_what_narrows_a_link_down_is_asked_with_it(self, make_session: MakeSession) -> None:
         script = {PLAN: 'lab_led_by(supervisor_of("Pim Dahl"), "Wet Ground")', LINK: [SUPERVISOR, "not stated", LAB]}
         session, model = make_session(script)

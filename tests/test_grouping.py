@@ -17,6 +17,8 @@ from structrag.utilizer.grouping import are_listed, group
 from structrag.utilizer.reading import load_prompt
 
 PLAN = load_prompt("catalogue_plan")
+JUDGE = load_prompt("catalogue_mentions")
+NAMES = load_prompt("catalogue_names")
 CATEGORIES = ["late delivery", "wrong colour", "refund of money"]
 LETTERS = {
     "Letter 12": "My parcel should have come last week and is still on its way.",
@@ -99,18 +101,14 @@ def test_two_parts_of_a_question_are_no_categories(question: str, categories: li
     assert not are_listed(categories, question)
 
 
-def test_without_categories_a_question_is_planned_anew(embedder: SentenceTransformerEmbedder) -> None:
-    plans = iter(['groups("letters", "the parcel")', 'mentions("parcel")'])
-    shown: list[str] = []
+def test_without_categories_the_documents_that_fit_are_looked_for(embedder: SentenceTransformerEmbedder) -> None:
+    def judge(prompt: str) -> dict[str, float]:
+        fits = "Document: Letter 12" in prompt or "Document: Letter 9" in prompt
+        return {"yes": 0.95 if fits else 0.1, "no": 0.05 if fits else 0.9}
 
-    def reply(prompt: str) -> str:
-        shown.append(prompt)
-        return next(plans, '{"1": "Letter 12", "2": "Letter 9"}')
-
-    chat, _ = scripted({"": reply})
-    finding = CatalogueReasoner().reason(
-        "Which letters are about the parcel?", letters(LETTERS), Session(chat, embedder, CorpusStore.open(None))
-    )
-    assert finding.values == ("Letter 12", "Letter 9")
-    assert "groups(" in shown[0]
-    assert "groups(" not in shown[1]
+    plan = 'groups("letters", "the parcel")'
+    chat, model = scripted({PLAN: plan, JUDGE: judge, NAMES: {"1": "Letter 12", "2": "Letter 9"}})
+    session = Session(chat, embedder, CorpusStore.open(None))
+    finding = CatalogueReasoner().reason("Which letters are about the parcel?", letters(LETTERS), session)
+    assert set(finding.values) == {"Letter 12", "Letter 9"}
+    assert sum(prompt.startswith(PLAN) for prompt in model.prompts) == 1

@@ -18,6 +18,9 @@ from structrag.utilizer.phrases import find_phrase
         ("lady reported to by", "Jonas Feld", "list all who know the lady that Jonas Feld reports to", "the lady that Jonas Feld reports to"),
         ("team using", "Quill's Park", "What league does the team that uses Quill's Park play in?", "the team that uses Quill's Park"),
         ("father of", "Ann Lee", "Who is the father of Ann Lee's father?", "Ann Lee's father"),
+        ("lab led by", "Bo Lee", "Which town has the lab that was led by Bo Lee?", "the lab that was led by Bo Lee"),
+        ("supervisor of", "Ann Lee's thesis", "What does the man who supervised Ann Lee's thesis do?", "the man who supervised Ann Lee's thesis"),
+        ("supplier of", "Corvina", "Which of Corvina's suppliers does Sund own?", "Corvina's suppliers"),
         ("actor of", "moll's brother in Tess and Moll", "Who married the actor of Moll's brother in Tess and Moll?", "the actor of Moll's brother in Tess and Moll"),
     ],
 )  # fmt: skip
@@ -35,6 +38,13 @@ def test_a_link_is_found_in_the_words_of_the_question(relation: str, subject: st
         pytest.param("star in", "Snow Line", "In Snow Line, who did the star play?", id="over the word that asks"),
         pytest.param("owner of", "bakery", "The mill supplies a bakery. Who is its owner?", id="in two sentences"),
         pytest.param("people who work for", "Ann Lee", "list everybody who works for Ann Lee", id="no noun"),
+        pytest.param("machine fed by", "Tank 10", "Tank 10 feeds a machine. Who minds it?", id="a clause"),
+        pytest.param(
+            "panel of", "Rafi's boss", "Rafi's boss sits on some panel. Who chairs it?", id="a clause on its own"
+        ),
+        pytest.param(
+            "payer of", "stakes", "The stakes were paid for by a fund. Who leads it?", id="a clause in the passive"
+        ),
         pytest.param("", "Ann Lee", "Ann Lee?", id="nothing else is asked"),
         pytest.param("aunt of", "", "Who is the aunt?", id="no thing"),
     ],

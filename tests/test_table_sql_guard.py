@@ -41,6 +41,28 @@ def test_questions_get_through(sql: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("sql", "read_as"),
+    [
+        ("SELECT site FROM sites WHERE opening > DATE '1998-01-01'", "opened"),
+        ("SELECT s.stafff FROM sites AS s", "staff"),
+        ("SELECT SUM(staffing) FROM sites", "staff"),
+    ],
+)
+def test_a_column_that_is_written_nearly_so_is_read(sql: str, read_as: str) -> None:
+    told: list[str] = []
+    assert f'"{read_as}"' in guard(sql, CATALOG, told.append).sql("duckdb")
+    assert len(told) == 1
+    assert told[0].endswith(f"is read as {read_as}")
+
+
+@pytest.mark.parametrize("name", ["revenue", "sit", "opx", "price"])
+def test_a_column_that_may_be_two_or_none_is_refused(name: str) -> None:
+    catalog = {"sites": {**CATALOG["sites"], "revenue_2023": "DOUBLE", "revenue_2024": "DOUBLE"}}
+    with pytest.raises(RefusedSqlError, match=name):
+        guard(f"SELECT {name} FROM sites", catalog)
+
+
+@pytest.mark.parametrize(
     ("sql", "reason"),
     [
         ("INSERT INTO sites VALUES (1, 'x', 2, NULL)", "Only SELECT"),

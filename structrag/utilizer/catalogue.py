@@ -39,8 +39,9 @@ class CatalogueReasoner:
             categories = [a for a in call.arguments if isinstance(a, str)]
             if are_listed(categories, question):
                 return group(categories, structure, session)
-            session.note("plan", "the question lists no categories, so it is planned without them")
-            call = plan(question, "catalogue_plan", session, without="groups")
+            # Two halves of a question for categories: what is wanted are the documents of which something is so.
+            session.note("plan", "the question lists no categories, so the documents that fit it are looked for")
+            call = Call("documents", (question,))
         if call is not None and call.name == "headings":
             return self._headings(question, call, structure, session)
         if call is None or call.name != "number":

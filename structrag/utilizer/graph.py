@@ -32,7 +32,13 @@ _TOUCHES = 0.15
 """What a fact about a thing that is asked about gains over one that is only worded alike."""
 _SEVERAL = frozenset({"list", "both", "number", "count"})
 _TRUTH = frozenset({"is", "are", "was", "were", "does", "do", "did", "has", "have", "had"})
-_LINKING = re.compile(r"\b(?:of|by|in|for|to|at|with|on|from|after|before|that|which|who|as|than)$", re.IGNORECASE)
+_NAMING = frozenset({"name", "name of", "person", "identity of"})
+"""What a plan sometimes wraps around the link that is wanted: "name the deputy of" asks for the deputy."""
+_LINKING = re.compile(
+    r"(?:\b(?:of|by|in|for|to|at|with|on|from|after|before|that|which|who|as|than)|(?:that|which|who) \w+|\w{2,}ing)$",
+    re.IGNORECASE,
+)
+_DESCRIPTION = re.compile(r"\w+ (?:who|that|which|whose|where)\b.* \w+", re.IGNORECASE)
 _PLURAL = re.compile(r"(?:people|those|all|everybody|everyone)\b|\w+(?<![su])s\b", re.IGNORECASE)
 
 
@@ -45,13 +51,15 @@ class GraphReasoner:
         """Answer one link after the other from the facts at the things it names, and cite every link."""
         assert isinstance(structure, KnowledgeGraph)
         call = plan(question, "graph_plan", session)
+        while call is not None and call.name in _NAMING and isinstance(call.arguments[0], Call):
+            call = call.arguments[0]
         walk = _Walk(structure, session, question)
         finding = NOTHING_FOUND
         if call is not None and call.name in _TRUTH and len(call.arguments) > 1:
             finding = walk.whether(call)
         elif call is not None and call.name in _SEVERAL:
             finding = walk.several(call)
-        elif call is not None and isinstance(call.arguments[0], Call):
+        elif call is not None and (isinstance(call.arguments[0], Call) or _is_described(call.arguments[0])):
             finding = walk.one(call)
         else:
             items = _items(question, structure, session, limit=_MOST_FACTS, further=True)
@@ -125,7 +133,7 @@ class _Walk:
     def values(self, step: Call | str, *, many: bool) -> list[str]:
         """Return what a step of the plan gives; nothing as soon as one link inside it has no answer."""
         if isinstance(step, str):
-            return [step]
+            return (self._link_in_question("", step) if _is_described(step) else None) or [step]
         if step.name == "both" and len(step.arguments) > 1:
             left, right = (self.values(each, many=True) for each in step.arguments[:2])
             return [each for each in left if any(self._same(each, other) for other in right)]
@@ -139,14 +147,17 @@ class _Walk:
             if many or len(subjects) > 1:
                 answers |= dict.fromkeys(self._link(subject, _wording(step, subject), many=many))
             else:
-                answers |= dict.fromkeys(self._link_in_question(step, subject))
+                found = self._link_in_question(step.in_words, subject)
+                if found is None:
+                    found = self._link(subject, _wording(step, subject), many=False)
+                answers |= dict.fromkeys(found)
         return list(answers)
 
-    def _link_in_question(self, step: Call, subject: str) -> list[str]:
-        """Answer a link in the question's own words, if it has such, and put the answer into it."""
-        phrase = find_phrase(step.in_words, subject, self.question)
+    def _link_in_question(self, relation: str, subject: str) -> list[str] | None:
+        """Answer a link in the question's own words, and put the answer into it; ``None`` if it has none."""
+        phrase = find_phrase(relation, subject, self.question)
         if phrase is None:
-            return self._link(subject, _wording(step, subject), many=False)
+            return None
         start, end = phrase
         question = self.question
         answers = self._link(subject, f"Who or what is {question[start:end]}?", many=False)
@@ -171,7 +182,7 @@ class _Walk:
     def _other_than(self, subject: str, asked: str, items: list[tuple[str, Evidence]]) -> Finding:
         """Read the answer to a link; what it starts from is none, and what said so is left out then."""
         for _ in range(_TRIES):
-            finding = read_passages(asked, items, self.session, stage="graph")
+            finding = read_passages(asked, items, self.session, stage="graph", about=subject)
             if not finding.found or not self._same(finding.text, subject):
                 return finding
             items = [item for item in items if not any(e.span.overlaps(item[1].span) for e in finding.evidence)]
@@ -196,6 +207,11 @@ class _Walk:
         """Whether two names mean the same thing: by the graph's merged names, or by the words of the shorter one."""
         nodes = [set(named_in(name, self.graph)) for name in (one, other)]
         return bool(nodes[0] & nodes[1]) or support(one, other) == 1 or support(other, one) == 1
+
+
+def _is_described(thing: str) -> bool:
+    """Whether a plan names a thing by what is said of it: "machine that fills tank 11" is a link of its own."""
+    return bool(_DESCRIPTION.search(thing))
 
 
 def _wording(call: Call, subject: str) -> str:

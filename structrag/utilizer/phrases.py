@@ -19,6 +19,11 @@ _INTERROGATIVE = frozenset("what which who whom whose when where why how".split(
 _RELATIVE = frozenset("that which who whom where whose".split())
 _DETERMINERS = frozenset("the a an his her its their".split())
 _PREPOSITIONS = frozenset("in to of on at for with by from about".split())
+_AUXILIARIES = frozenset("is are was were be been has have had do does did can could will would".split())
+_IN_CLAUSES = _AUXILIARIES | _PREPOSITIONS | _DETERMINERS | _RELATIVE
+"""What follows a thing in "the mill supplies a bakery", and not in "the mill's owner"."""
+_MOST_BEFORE_CLAUSE = 3
+"""Words of the noun before a relative clause: "the retired engineer who built"."""
 _FARTHEST = 8
 """Words between a thing and what the question says of it."""
 _MOST_BETWEEN = 6
@@ -57,8 +62,9 @@ def find_phrase(relation: str, subject: str, question: str) -> tuple[int, int] |
     first, last = min(thing[0], *said, thing[0]), max(thing[1], *(at + 1 for at in said), thing[1])
     last = _with_verb(words, first, last, thing, question)
     has_subject_first = first == thing[0]
-    while first > 0 and words[first - 1].lower in _DETERMINERS and words[first - 1].end + 1 == words[first].start:
-        first -= 1
+    if has_subject_first and any(word.lower in _IN_CLAUSES for word in words[thing[1] : last]):
+        return None
+    first = _with_noun(words, first)
     is_noun = has_subject_first or words[first].lower in _DETERMINERS
     start, end = words[first].start, words[last - 1].end
     end -= 2 * question[start:end].endswith(("'s", "’s"))
@@ -115,6 +121,19 @@ def _with_verb(words: Sequence[_Word], first: int, last: int, thing: tuple[int, 
         rest = question[words[last].end :].lstrip()
         return last if rest and rest[0] not in "?,.;" else last + 1
     return last
+
+
+def _with_noun(words: Sequence[_Word], first: int) -> int:
+    """Return where a phrase begins with its article, and with the noun that it is the relative clause of."""
+    while first > 0 and words[first - 1].lower in _DETERMINERS and words[first - 1].end + 1 == words[first].start:
+        first -= 1
+    clause = first
+    while clause > 0 and words[clause - 1].lower in _AUXILIARIES:
+        clause -= 1
+    if clause == 0 or words[clause - 1].lower not in _RELATIVE:
+        return first
+    nouns = range(clause - 2, max(-1, clause - 3 - _MOST_BEFORE_CLAUSE), -1)
+    return next((at for at in nouns if words[at].lower in _DETERMINERS), first)
 
 
 def _asks(words: Sequence[_Word], first: int, last: int, question: str) -> bool:

@@ -50,29 +50,23 @@ class Call:
         return f"{self.name.replace(' ', '_')}({inner})"
 
 
-def plan(question: str, name: str, session: Session, *, without: str = "") -> Call | None:
+def plan(question: str, name: str, session: Session) -> Call | None:
     """Return the plan that the model writes for a question, or ``None`` where it writes none that can be followed.
 
     Args:
         question: What is asked.
         name: The prompt file that explains the calls; its examples stand beside it.
         session: The question's session.
-        without: A call that is not explained to it.
 
     Raises:
         ModelError: The model does not answer.
     """
-    explained, examples = load_prompt(name), load_examples(name)
-    if without:
-        left_out = f"{without}("
-        explained = "\n".join(line for line in explained.splitlines() if not line.startswith(left_out))
-        examples = tuple((asked, reply) for asked, reply in examples if left_out not in reply)
     prompt = Prompt(
         stage=name.replace("_", ".", 1),
-        system=explained,
+        system=load_prompt(name),
         user=f"Question: {question}",
         max_tokens=_PLAN_TOKENS,
-        examples=examples,
+        examples=load_examples(name),
     )
     text = session.ask(prompt).text.strip()
     parsed = parse_plan(text.splitlines()[0] if text else "")

@@ -121,7 +121,9 @@ def read(
     return Finding(text=answer, values=(answer,), evidence=(evidence,))
 
 
-def read_passages(question: str, items: Sequence[tuple[str, Evidence]], session: Session, *, stage: str) -> Finding:
+def read_passages(
+    question: str, items: Sequence[tuple[str, Evidence]], session: Session, *, stage: str, about: str = ""
+) -> Finding:
     """Return the answer that the model gives in words, with the sentence in which it stands, or `NOTHING_FOUND`.
 
     A small model answers better in words than in a form that wants an item's number first; code finds the sentence.
@@ -131,6 +133,7 @@ def read_passages(question: str, items: Sequence[tuple[str, Evidence]], session:
         items: What may be read, best first, as in `read`.
         session: The question's session.
         stage: Which structure asks, for the trace.
+        about: The thing that is asked about: a reply in a sentence begins with it, and says the answer after it.
 
     Raises:
         ModelError: The model does not answer.
@@ -144,11 +147,22 @@ def read_passages(question: str, items: Sequence[tuple[str, Evidence]], session:
     session.note("read", f"{question} {answer}")
     if not answer or _NOT_STATED.search(answer):
         return NOTHING_FOUND
+    answer = _said_of(about, answer, question)
     holding = [evidence for text, evidence in usable if follows_from(answer, text)]
     if not holding or _repeats(answer, question):
         session.note("verify", "the answer repeats the question or stands in no passage, so it is not used")
         return NOTHING_FOUND
     return Finding(answer, (answer,), (narrow(holding[0], question, answer),))
+
+
+def _said_of(thing: str, answer: str, question: str) -> str:
+    """Return what a sentence says of a thing, without the words that the question said before; else the answer."""
+    if not thing or not answer.casefold().startswith(f"{thing.casefold()} "):
+        return answer
+    words = answer[len(thing) :].split()
+    said = set(content_words(question))
+    kept = next((at for at, word in enumerate(words) if not said.issuperset(content_words(word))), len(words))
+    return " ".join(words[kept:]) if 0 < kept < len(words) else answer
 
 
 def narrow(evidence: Evidence, question: str, answer: str) -> Evidence:

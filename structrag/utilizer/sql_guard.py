@@ -7,12 +7,13 @@ that runs the query is locked as well (see `structrag.utilizer.table_database`):
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cache
 from typing import TYPE_CHECKING
 
 from structrag.utilizer.sql_bombs import growth, oversize
+from structrag.utilizer.sql_names import with_known_columns
 from structrag.utilizer.table_database import ROW_NUMBER
 
 if TYPE_CHECKING:
@@ -46,10 +47,11 @@ class RefusedSqlError(ValueError):
     """The SQL is not a query that we run; the message says why, for the model to correct it."""
 
 
-def guard(sql: str, catalog: Catalog) -> exp.Query:
+def guard(sql: str, catalog: Catalog, told: Callable[[str], None] = lambda remark: None) -> exp.Query:
     """Return the query with every column bound to its table, ready to run.
 
-    ``SELECT *`` becomes the columns by name, without the numbers of the rows.
+    ``SELECT *`` becomes the columns by name, without the numbers of the rows; a column that is written nearly like
+    one of the tables' is read as that, and ``told`` is told so.
 
     Raises:
         RefusedSqlError: It is not exactly one SELECT over the catalog's tables and columns.
@@ -65,6 +67,8 @@ def guard(sql: str, catalog: Catalog) -> exp.Query:
     for node in query.walk():
         _refuse_unknown(node)
     _refuse_tables(query, catalog)
+    for name, meant in with_known_columns(query, catalog).items():
+        told(f"{name} is no column; it is read as {meant}")
     try:
         qualified = qualify(
             query,

@@ -90,15 +90,15 @@ def _planned(question: str, sql: str, database: TableDatabase, session: Session)
         return None
     session.note("sql", sql)
     try:
-        return _tried(question, sql, database)
+        return _tried(question, sql, database, session)
     except (RefusedSqlError, FailedQueryError) as error:
         session.note("sql refused", str(error))
         return None
 
 
-def _tried(question: str, sql: str, database: TableDatabase) -> exp.Query:
+def _tried(question: str, sql: str, database: TableDatabase, session: Session) -> exp.Query:
     """Return the query that has passed the guard, run once, and brought no answer of its own along."""
-    query = guard(sql, database.catalog)
+    query = guard(sql, database.catalog, lambda remark: session.note("column", remark))
     result = database.run(_text(Matcher(database).rewrite(query)))
     if reason := constants(query) or invented(question, query, result, database):
         raise RefusedSqlError(reason)
@@ -114,7 +114,7 @@ def _write_query(question: str, tables: Sequence[Table], database: TableDatabase
         if not sql.strip():
             return None
         try:
-            return _tried(question, sql, database)
+            return _tried(question, sql, database, session)
         except (RefusedSqlError, FailedQueryError) as error:
             session.note("sql refused", str(error))
             prompt += f"\n{sql}\nThis failed: {error}\nWrite a corrected query."
