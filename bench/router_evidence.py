@@ -137,6 +137,9 @@ def experiments(data: Data) -> Iterator[Experiment]:
     # The shipped router was trained on the questions of other projects too: they are no test of it.
     trained = [*data.shipped, *varied([q for questions in data.sources.values() for q in questions], seed=1)]
     yield Experiment("shipped", trained, hand | described, stages=(), with_baselines=True)
+    if data.sources:
+        foreign = {**data.sources, "all sources": [q for questions in data.sources.values() for q in questions]}
+        yield Experiment("our own questions alone", data.shipped, foreign, with_baselines=True)
     yield from _curriculum(data)
     for held in range(1, _GROUPS + 1):
         out = {f"a{held}", f"b{held}"}
