@@ -285,6 +285,13 @@ class TestPlan:
         GraphReasoner().reason(QUESTION, parse_facts(BOG), session)
         assert asked_of(model, READ) == [QUESTION]
 
+    def test_a_way_over_names_that_nothing_speaks_of_is_not_cited(self, make_session: MakeSession) -> None:
+        aside = document("Pim Dahl met Bo Fisk at noon. Bo Fisk met Cy Holt. Cy Holt painted the Wet Ground Lab.")
+        session, _ = make_session({PLAN: "none", READ: [item_with("leads", "Wet Ground Lab")]})
+        finding = GraphReasoner().reason(QUESTION, parse_facts([aside, BOG[1]]), session)
+        assert [e.quote for e in finding.evidence] == ["Prof. Moor leads the Wet Ground Lab."]
+        assert trace(session, "path") == ["one fact"]
+
 
 class TestParsing:
     @pytest.mark.parametrize(

@@ -66,7 +66,8 @@ class GraphReasoner:
             finding = read(question, items, session, stage="graph")
         if not finding.found:
             return NOTHING_FOUND
-        path = _path(walk.graph, named_in(question, walk.graph), finding.text)
+        told = [question, *walk.known.values(), *(e.words for e in (*finding.evidence, *walk.way))]
+        path = _path(walk.graph, told, finding.text)
         session.note("path", " → ".join(f"{f.head} —{f.relation}→ {f.tail}" for f in path) or "one fact")
         evidence = dict.fromkeys([*finding.evidence, *walk.way, *(fact.evidence for fact in path)])
         return Finding(
@@ -254,13 +255,23 @@ def _statements_at(graph: KnowledgeGraph, nodes: Sequence[str]) -> set[str]:
     return {fact.statement for node in nodes for fact in graph.facts_at(node)}
 
 
-def _path(graph: KnowledgeGraph, starts: list[str], answer: str) -> list[Fact]:
-    """The shortest path from a name in the question to the name in the answer, for the citations."""
+def _path(graph: KnowledgeGraph, told: Sequence[str], answer: str) -> list[Fact]:
+    """The shortest path from a name in the question to the name in the answer, for the citations.
+
+    It leads over nothing but what the question, the links' answers and their evidence name: in a large graph there is
+    always some way from one name to another, and most of them say nothing of the answer.
+
+    Args:
+        graph: Where the path is looked for.
+        told: The question, then the links' answers and the texts that they were found in.
+        answer: The answer.
+    """
     import networkx as nx
 
     ends = list(mentions(answer, graph.network))[:1]
-    undirected = graph.network.to_undirected(as_view=True)
-    for start in starts:
+    among = {node for text in told for node in named_in(text, graph)} | set(ends)
+    undirected = graph.network.to_undirected(as_view=True).subgraph(among)
+    for start in named_in(told[0], graph):
         for end in ends:
             if start != end and {start, end} <= set(undirected) and nx.has_path(undirected, start, end):
                 nodes = nx.shortest_path(undirected, start, end)
