@@ -75,6 +75,9 @@ class RetrievalSettings(_Section):
     """Characters that neighbouring chunks share."""
     passages: int = Field(default=8, ge=1, le=50)
     """Chunks that the chunk structure holds."""
+    reranker: str = ""
+    """A folder with a sentence-transformers cross-encoder, which orders the best 4 times `passages` chunks anew; empty
+    for none."""
     documents: int = Field(default=16, ge=1, le=500)
     """Documents that a table, graph, algorithm or catalogue is built from."""
     listed_documents: int = Field(default=100, ge=1, le=10_000)

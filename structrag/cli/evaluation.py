@@ -75,6 +75,10 @@ PassagesOption = Annotated[
 ChunkSizeOption = Annotated[
     int | None, typer.Option("--chunk-size", show_default=False, help="Instead of the setting retrieval.chunk_size.")
 ]
+RerankerOption = Annotated[
+    str | None,
+    typer.Option("--reranker", metavar="DIR", show_default=False, help="Instead of the setting retrieval.reranker."),
+]
 EmbedderOption = Annotated[
     str | None,
     typer.Option("--embedder", metavar="NAME", show_default=False, help="Instead of the setting models.embedder."),
@@ -97,6 +101,7 @@ def evaluate(
     passages: PassagesOption = None,
     chunk_size: ChunkSizeOption = None,
     embedder: EmbedderOption = None,
+    reranker: RerankerOption = None,
     router: RouterOption = None,
     as_json: JsonOption = False,
     corpus: CorpusOption = None,
@@ -118,6 +123,7 @@ def evaluate(
         "retrieval.passages": passages,
         "retrieval.chunk_size": chunk_size,
         "models.embedder": embedder,
+        "retrieval.reranker": reranker,
         "router.name": router,
     }
     settings = model_settings(model) | {key: value for key, value in chosen.items() if value is not None}

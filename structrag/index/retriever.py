@@ -9,6 +9,7 @@ from dataclasses import replace
 from structrag.corpus.store import CorpusStore
 from structrag.index.chroma import VectorIndex
 from structrag.index.keywords import KeywordIndex
+from structrag.models.reranking import Reranker
 from structrag.types import Passage
 
 _RRF_CONSTANT = 60
@@ -19,12 +20,21 @@ class Retriever:
     """Finds passages by meaning and by words, and fuses both rankings.
 
     Reciprocal rank fusion (Cormack, Clarke & Büttcher 2009) needs no weights and no comparable scores.
+
+    Args:
+        store: Holds the chunks.
+        vectors: Ranks them by meaning.
+        keywords: Ranks them by words.
+        reranker: Orders the best of the fused ranking anew; ``None`` leaves its order.
     """
 
-    def __init__(self, store: CorpusStore, vectors: VectorIndex, keywords: KeywordIndex) -> None:
+    def __init__(
+        self, store: CorpusStore, vectors: VectorIndex, keywords: KeywordIndex, reranker: Reranker | None = None
+    ) -> None:
         self._store = store
         self._vectors = vectors
         self._keywords = keywords
+        self._reranker = reranker
 
     def search(self, question: str, *, k: int = 5, scope: Collection[str] | None = None) -> list[Passage]:
         """Return the ``k`` best passages with different texts, best first.
@@ -36,7 +46,7 @@ class Retriever:
 
         Raises:
             StoreError: The scope names a document that is not there, or the corpus cannot be read.
-            ModelError: The embedder failed.
+            ModelError: The embedder or the reranker failed.
         """
         self._check(k, scope)
         texts: set[str] = set()
@@ -45,7 +55,7 @@ class Retriever:
             if passage.text not in texts:
                 texts.add(passage.text)
                 found.append(passage)
-        return found[:k]
+        return self._reranked(question, found)[:k]
 
     def documents(self, question: str, *, limit: int, scope: Collection[str] | None = None) -> list[str]:
         """Return the ids of the ``limit`` best documents; a document is as good as its best chunk.
@@ -85,6 +95,13 @@ class Retriever:
         passages = self._store.passages([chunk_id for chunk_id, _ in found])
         ids = [passages[chunk_id].span.document_id for chunk_id, _ in found if chunk_id in passages]
         return list(dict.fromkeys(ids))[:limit]
+
+    def _reranked(self, question: str, passages: list[Passage]) -> list[Passage]:
+        if self._reranker is None or not passages:
+            return passages
+        scores = self._reranker.scores(question, [passage.text for passage in passages])
+        order = sorted(range(len(passages)), key=lambda i: -float(scores[i]))
+        return [replace(passages[i], score=float(scores[i])) for i in order]
 
     def _check(self, count: int, scope: Collection[str] | None) -> None:
         if count < 1:

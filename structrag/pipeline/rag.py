@@ -22,6 +22,7 @@ from structrag.index.retriever import Retriever
 from structrag.models.chat import ChatModel
 from structrag.models.embedding import Embedder, load_embedder
 from structrag.models.loading import load_chat_model
+from structrag.models.reranking import CrossEncoderReranker
 from structrag.models.weights import Progress, ignore_progress
 from structrag.pipeline.components import load_router
 from structrag.pipeline.documents import HeldDocuments
@@ -80,7 +81,8 @@ class StructRAG(HeldDocuments, KeptRecords, LangChainParts):
         self.chat = chat or load_chat_model(settings.models, cache=self._store, progress=progress)
         prices = Prices(settings.models.prompt_price, settings.models.completion_price)
         self._meter = CorpusMeter(self._store.spending, Budget(**dict(settings.corpus_budget)), prices)
-        retriever = Retriever(self._store, self._vectors, KeywordIndex(self._store))
+        reranker = CrossEncoderReranker(settings.retrieval.reranker) if settings.retrieval.reranker else None
+        retriever = Retriever(self._store, self._vectors, KeywordIndex(self._store), reranker)
         self.router: Router = router or load_router(settings, self.chat)
         self._run = QuestionRun(self._store, retriever, self.router, settings)
 
