@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import networkx as nx
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from structrag.corpus.store import CorpusStore
 from structrag.errors import BuildError
@@ -307,3 +309,36 @@ def test_a_yes_or_no_in_prose_answers_no_check_of_its_own_sentence() -> None:
     (procedure,) = parse_procedures(document(text))
     assert not procedure.is_decision_tree
     assert [b.condition for step in procedure.steps for b in step.branches] == ["it smokes"]
+
+
+class _CountingEmbedder:
+    """The embedder, and how many texts it was given."""
+
+    def __init__(self, embedder: SentenceTransformerEmbedder) -> None:
+        self.name = embedder.name
+        self.texts = 0
+        self._embedder = embedder
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        self.texts += len(texts)
+        return self._embedder.embed(texts)
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["How do I descale unit K131?", "What do I do about a jammed shredder?", "My paper shredder is jammed"],
+)
+def test_of_a_long_manual_not_every_step_is_embedded_and_the_right_procedure_is_first(
+    question: str, embedder: SentenceTransformerEmbedder
+) -> None:
+    parts = [
+        f"## Unit K{number}\n\n1. Open the lid of K{number}.\n2. {extra}\n3. Close the lid.\n"
+        for number, extra in ((n, "Take out the jammed shredder." if n == 77 else "Pour in water.") for n in range(200))
+    ]
+    parts[131] = "## Descaling unit K131\n\n1. Open the lid of K131.\n2. Descale it with vinegar.\n"
+    counting = _CountingEmbedder(embedder)
+    session = Session(scripted({})[0], counting, CorpusStore.open(None))
+    built = AlgorithmBuilder().build(BuildRequest(question, (document("\n".join(parts)),), ()), session)
+    assert len(built.procedures) == 200
+    assert ("K131" if "K131" in question else "K77") in built.procedures[0].title
+    assert counting.texts < 400, "of 800 titles and steps"
