@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from structrag.models.chat import Prompt
@@ -23,8 +24,10 @@ _TOPIC_CHARACTERS = 7000
 _FEWEST_TOPICS = 3
 _MOST_TOPICS = 8
 _SHOWN_BLOCKS = 2
-_NAME_TOKENS = 16
-_SPEAKER = re.compile(r"^\s*(?:\[\d+\]\s*)?[A-Z][\w .'-]{0,30}:\s+")
+_NAME_TOKENS = 24
+_SPEAKER = re.compile(r"(?:^|(?<=[\].?!\n]))\s*([A-Z][\w.'-]*(?: [\w.'-]+){0,3}):\s")
+_OFTEN = 3
+"""Who speaks does so again and again; a word before a colon is no speaker yet."""
 _MARK = re.compile(r"\{[^{}]{0,40}\}|\[[^\[\]]{0,40}\]")
 _NAMED_FROM = 0.3
 """Share of a name's words that must stand in the topic's text; else the name is made up."""
@@ -39,7 +42,7 @@ def divide(document: Topic, session: Session) -> Topic:
     Raises:
         ModelError: The model does not answer.
     """
-    blocks = list(_blocks(document.members))
+    blocks = list(_blocks(_spoken(document.members)))
     if document.children or len(blocks) < _FEWEST_BLOCKS:
         return document
     rows = session.embedder.embed([_text(block) for block in blocks])
@@ -50,29 +53,42 @@ def divide(document: Topic, session: Session) -> Topic:
         centre = rows[first:end].mean(axis=0)
         central = sorted(range(first, end), key=lambda i: -float(rows[i] @ centre))[:_SHOWN_BLOCKS]
         name = _name([_text(blocks[i]) for i in sorted(central)], session)
-        members = tuple(member for block in blocks[first:end] for member in block)
-        children.append(_topic(document, name, members, session))
+        spoken = [each for block in blocks[first:end] for each in block]
+        children.append(_topic(document, name, spoken, session))
     return replace(document, members=(), children=tuple(children))
 
 
-def _blocks(members: Sequence[Member]) -> Iterator[list[Member]]:
-    block: list[Member] = []
-    for member in members:
-        block.append(member)
-        if sum(len(_said(each)) for each in block) >= _BLOCK_CHARACTERS:
+@dataclass(frozen=True, slots=True)
+class _Spoken:
+    """A statement, and what it says without who says it and marks such as ``{laughs}``."""
+
+    member: Member
+    text: str
+
+
+def _spoken(members: Sequence[Member]) -> list[_Spoken]:
+    """Return what each statement says; a statement may hold the ends and beginnings of several people's turns."""
+    counts = Counter(found[1] for member in members for found in _SPEAKER.finditer(member.text))
+    names = sorted((name for name, count in counts.items() if count >= _OFTEN), key=len, reverse=True)
+    speaker = re.compile("|".join(rf"\b{re.escape(name)}\s*:" for name in names)) if names else None
+    said = (_MARK.sub(" ", member.text) for member in members)
+    texts = (speaker.sub(" ", text) if speaker else text for text in said)
+    return [_Spoken(member, " ".join(text.split())) for member, text in zip(members, texts, strict=True)]
+
+
+def _blocks(spoken: Sequence[_Spoken]) -> Iterator[list[_Spoken]]:
+    block: list[_Spoken] = []
+    for each in spoken:
+        block.append(each)
+        if sum(len(one.text) for one in block) >= _BLOCK_CHARACTERS:
             yield block
             block = []
     if block:
         yield block
 
 
-def _text(block: Sequence[Member]) -> str:
-    return " ".join(_said(member) for member in block)[: 2 * _BLOCK_CHARACTERS]
-
-
-def _said(member: Member) -> str:
-    """What a line of a transcript says, without its number, who says it, and marks such as ``{laughs}``."""
-    return " ".join(_MARK.sub(" ", _SPEAKER.sub("", member.text)).split())
+def _text(block: Sequence[_Spoken]) -> str:
+    return " ".join(each.text for each in block)[: 2 * _BLOCK_CHARACTERS]
 
 
 def _merged(rows: np.ndarray, wanted: int) -> list[tuple[int, int]]:
@@ -98,8 +114,9 @@ def _name(texts: Sequence[str], session: Session) -> str:
     return name if name and support(name, text) >= _NAMED_FROM else ""
 
 
-def _topic(document: Topic, name: str, members: tuple[Member, ...], session: Session) -> Topic:
+def _topic(document: Topic, name: str, spoken: Sequence[_Spoken], session: Session) -> Topic:
     """A topic cites the member that is nearest to its name; without a name that can be used, it has that member's."""
-    rows = session.embedder.embed([name or _text(members), *(_said(member) for member in members)])
-    nearest = members[int((rows[1:] @ rows[0]).argmax())]
-    return Topic(name or _said(nearest), document.document_id, nearest.evidence, members)
+    rows = session.embedder.embed([name or _text(spoken), *(each.text for each in spoken)])
+    nearest = spoken[int((rows[1:] @ rows[0]).argmax())]
+    members = tuple(each.member for each in spoken)
+    return Topic(name or nearest.text, document.document_id, nearest.member.evidence, members)

@@ -66,6 +66,11 @@ def _stands_in(word: str, known: set[str]) -> bool:
 
 
 def _is_form_of(shorter: str, longer: str) -> bool:
-    """Whether only the ending differs: "leak" and "leaks", "supplied" and "supplier", but not "four" and "fourteen"."""
+    """Whether only the ending differs: "leak" and "leaks", "supplied" and "supplier", but not "four" and "fourteen".
+
+    Numbers and codes have no endings: "ES2006a" is another meeting than "ES2009a".
+    """
+    if any(c.isdigit() for c in shorter + longer):
+        return longer == f"{shorter}s"
     ending = len(longer) - len(shorter)
     return len(shorter) > 3 and longer.startswith(shorter[:5]) and (len(shorter) > 4 or ending <= 3)

@@ -70,6 +70,16 @@ def test_a_talk_is_cut_where_its_subject_changes(make_session: MakeSession) -> N
         assert TALK[topic.evidence.span.start : topic.evidence.span.end] == topic.evidence.quote
 
 
+def test_the_model_is_not_shown_who_speaks(make_session: MakeSession) -> None:
+    talk = TALK.replace("Ann:", "Project Manager:").replace("Bo:", "Marketing:")
+    talk = talk.replace("The roses need water.", "{laughs} Remember: the roses need water")
+    session, model = make_session({NAME: subject_of})
+    divide(tree(talk), session)
+    shown = " ".join(prompt.removeprefix(NAME) for prompt in model.prompts)
+    assert "Remember: the roses need water" in shown
+    assert not [said for said in ("Manager", "Marketing", "laughs", "[1") if said in shown]
+
+
 def test_a_name_that_is_not_in_the_text_is_not_used(make_session: MakeSession) -> None:
     session, _ = make_session({NAME: "Quarterly nuclear submarines"})
     divided = divide(tree(TALK), session)

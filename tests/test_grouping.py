@@ -13,7 +13,7 @@ from structrag.testing import scripted
 from structrag.types import SourceDocument
 from structrag.utilizer.catalogue import CatalogueReasoner
 from structrag.utilizer.finding import NOTHING_FOUND
-from structrag.utilizer.grouping import are_listed, group
+from structrag.utilizer.grouping import are_listed, group, listed_in
 from structrag.utilizer.reading import load_prompt
 
 PLAN = load_prompt("catalogue_plan")
@@ -99,6 +99,34 @@ def test_categories_that_a_question_lists(question: str, categories: list[str]) 
 )
 def test_two_parts_of_a_question_are_no_categories(question: str, categories: list[str]) -> None:
     assert not are_listed(categories, question)
+
+
+@pytest.mark.parametrize(
+    ("question", "categories"),
+    [
+        (
+            "Group the letters by subject. Use these: wrong card rate, card, rate. Answer with their numbers.",
+            ["wrong card rate", "card", "rate"],
+        ),
+        ("Sort under:\n- late delivery\n- wrong colour\n- refund", ["late delivery", "wrong colour", "refund"]),
+        ("sort them: 'late', \"wrong\" and refund", ["late", "wrong", "refund"]),
+        ("Which is it: late or early?", []),
+        ("One thing: which shops, of all those that we have seen in the last ten years, sell bread, or cake", []),
+        ("Which shops are closed", []),
+    ],
+)
+def test_categories_that_stand_after_a_colon(question: str, categories: list[str]) -> None:
+    assert listed_in(question) == categories
+
+
+def test_a_plan_that_divides_the_list_wrongly_is_corrected_by_the_question(
+    embedder: SentenceTransformerEmbedder,
+) -> None:
+    plan = 'groups("late delivery", "wrong", "colour or refund of money")'
+    chat, _ = scripted({PLAN: plan})
+    question = "Sort the letters. Use these categories: late delivery, wrong colour, refund of money."
+    finding = CatalogueReasoner().reason(question, letters(LETTERS), Session(chat, embedder, CorpusStore.open(None)))
+    assert [line.partition(":")[0] for line in finding.values] == CATEGORIES
 
 
 def test_without_categories_the_documents_that_fit_are_looked_for(embedder: SentenceTransformerEmbedder) -> None:

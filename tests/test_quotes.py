@@ -103,6 +103,12 @@ class TestFollowsFrom:
     def test_support_is_a_share(self, value: str, quote: str) -> None:
         assert 0 <= support(value, quote) <= 1
 
+    def test_a_code_is_not_another_code_that_begins_like_it(self) -> None:
+        assert support("Meeting KV1006a", "Meeting KV1009a") == 0.5
+        assert support("KV1003a", "KV1003b") == 0
+        assert support("the 1990s", "in 1990") == 1
+        assert support("20231", "20232") == 0
+
     def test_a_word_is_not_every_word_that_begins_like_it(self) -> None:
         assert not follows_from("fourteen", "four of them")
         assert not follows_from("as", "assets")

@@ -13,7 +13,7 @@ from structrag.structures.catalogue_topics import divide
 from structrag.structures.quotes import find_quote, support
 from structrag.types import Evidence, Structure, StructureType
 from structrag.utilizer.finding import NOTHING_FOUND, Finding
-from structrag.utilizer.grouping import are_listed, group
+from structrag.utilizer.grouping import are_listed, group, listed_in
 from structrag.utilizer.outlines import choose_outline
 from structrag.utilizer.plans import Call, plan
 from structrag.utilizer.reading import judge, load_prompt, read_all
@@ -37,7 +37,9 @@ class CatalogueReasoner:
         call = plan(question, "catalogue_plan", session)
         if call is not None and call.name == "groups":
             categories = [a for a in call.arguments if isinstance(a, str)]
-            if are_listed(categories, question):
+            if not are_listed(categories, question):
+                categories = listed_in(question)
+            if categories:
                 return group(categories, structure, session)
             # Two halves of a question for categories: what is wanted are the documents of which something is so.
             session.note("plan", "the question lists no categories, so the documents that fit it are looked for")

@@ -17,6 +17,10 @@ _NUMBERED = re.compile(r"^(.*?)(\d+)$")
 _BETWEEN = re.compile(r"[^.?!]*?(?:[,;:/|\n•]|\b(?:and|or|versus|vs)\b)[^.?!]*", re.IGNORECASE)
 _BETWEEN_WORDS = 3
 _NUMBER = re.compile(r"\b\d+[.)]")
+_AFTER_COLON = re.compile(r":\s*([^:.?!]+)")
+_COMMA = re.compile(r"\s*[,;/|\n•]\s*(?:(?:and|or)\s+)?|\s+(?:and|or)\s+(?=[^,;]*$)")
+_LONGEST_CATEGORY = 8
+"""Words."""
 
 
 def group(categories: Sequence[str], catalogue: Catalogue, session: Session) -> Finding:
@@ -58,6 +62,15 @@ def are_listed(categories: Sequence[str], question: str) -> bool:
     places.sort()
     between = [_NUMBER.sub(",", question[end:start]) for (_, end), (start, _) in pairwise(places)]
     return bool(between) and all(_BETWEEN.fullmatch(gap) and len(gap.split()) <= _BETWEEN_WORDS for gap in between)
+
+
+def listed_in(question: str) -> list[str]:
+    """Return the categories that a question lists after a colon, as it spells them; none without such a list."""
+    for found in _AFTER_COLON.finditer(question):
+        items = [item.strip(" \t-*'\"“”‘’") for item in _COMMA.split(found[1])]
+        if len(items) > _FEWEST and all(0 < len(item.split()) <= _LONGEST_CATEGORY for item in items):
+            return list(dict.fromkeys(items))
+    return []
 
 
 def _entries(catalogue: Catalogue) -> list[tuple[str, str, Evidence]]:

@@ -142,9 +142,10 @@ def read_passages(
     if not usable:
         return NOTHING_FOUND
     listing = "\n\n".join(" ".join(text.split()) for text, _ in usable)
-    prompt = Prompt(f"{stage}.link", load_prompt("read_passages"), f"{listing}\n\nQuestion: {question}", max_tokens=40)
-    answer = session.ask(prompt).text.strip().split("\n")[0].strip().rstrip(".")
-    session.note("read", f"{question} {answer}")
+    answer = _in_words(question, listing, session, stage)
+    if answer and _repeats(answer, question):
+        # A small model repeats the name that it was asked about; told so, it often finds who stands beside it.
+        answer = _in_words(f"{question} The answer is another one than {answer}.", listing, session, stage)
     if not answer or _NOT_STATED.search(answer):
         return NOTHING_FOUND
     answer = _said_of(about, answer, question)
@@ -153,6 +154,13 @@ def read_passages(
         session.note("verify", "the answer repeats the question or stands in no passage, so it is not used")
         return NOTHING_FOUND
     return Finding(answer, (answer,), (narrow(holding[0], question, answer),))
+
+
+def _in_words(question: str, listing: str, session: Session, stage: str) -> str:
+    prompt = Prompt(f"{stage}.link", load_prompt("read_passages"), f"{listing}\n\nQuestion: {question}", max_tokens=40)
+    answer = session.ask(prompt).text.strip().split("\n")[0].strip().rstrip(".")
+    session.note("read", f"{question} {answer}")
+    return answer
 
 
 def _said_of(thing: str, answer: str, question: str) -> str:
