@@ -14,6 +14,8 @@ from structrag.structures.names import mentions
 from structrag.structures.quotes import support
 from structrag.types import Evidence, Structure, StructureType
 from structrag.utilizer.finding import NOTHING_FOUND, Finding
+from structrag.utilizer.graph_walks import WALKS
+from structrag.utilizer.graph_walks import walk as take_walk
 from structrag.utilizer.phrases import find_phrase
 from structrag.utilizer.plans import Call, plan
 from structrag.utilizer.reading import read, read_all, read_passages
@@ -53,6 +55,9 @@ class GraphReasoner:
         call = plan(question, "graph_plan", session)
         while call is not None and call.name in _NAMING and isinstance(call.arguments[0], Call):
             call = call.arguments[0]
+        walked = _walked(call, structure, session)
+        if walked.found:
+            return walked
         walk = _Walk(structure, session, question)
         finding = NOTHING_FOUND
         if call is not None and call.name in _TRUTH and len(call.arguments) > 1:
@@ -208,6 +213,14 @@ class _Walk:
         """Whether two names mean the same thing: by the graph's merged names, or by the words of the shorter one."""
         nodes = [set(named_in(name, self.graph)) for name in (one, other)]
         return bool(nodes[0] & nodes[1]) or support(one, other) == 1 or support(other, one) == 1
+
+
+def _walked(call: Call | None, graph: KnowledgeGraph, session: Session) -> Finding:
+    """Return what a walk that needs no reading finds, where the plan asks for one."""
+    inner = call.arguments[0] if call is not None and call.name in _SEVERAL else call
+    if not isinstance(inner, Call) or inner.name not in WALKS or not isinstance(inner.arguments[0], str):
+        return NOTHING_FOUND
+    return take_walk(inner, graph, session, count=call is not None and call.name in ("number", "count"))
 
 
 def _is_described(thing: str) -> bool:

@@ -19,6 +19,8 @@ _PLAN_TOKENS = 120
 _DEEPEST = 6
 _FROM_QUESTION = 0.5
 """Share of a thing's words that must stand in the question: what is made up is no plan."""
+RELATION_FIRST = frozenset({"common", "chain", "reach"})
+"""Calls whose first argument says how, and may say it in other words than the question."""
 _TOKEN = re.compile(r"\"([^\"]*)\"?|([(),])|([^\"(),]+)")
 
 
@@ -90,8 +92,8 @@ def parse_plan(text: str) -> Call | None:
 
 
 def things(call: Call) -> Iterator[str]:
-    """Yield what a plan names, innermost calls included."""
-    for argument in call.arguments:
+    """Yield what a plan names, innermost calls included; the relation that a walk follows is no thing."""
+    for argument in call.arguments[call.name in RELATION_FIRST :]:
         if isinstance(argument, str):
             yield argument
         else:
