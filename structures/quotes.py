@@ -68,7 +68,7 @@ def _stands_in(word: str, known: set[str]) -> bool:
 def _is_form_of(shorter: str, longer: str) -> bool:
     """Whether only the ending differs: "leak" and "leaks", "supplied" and "supplier", but not "four" and "fourteen".
 
-    Numbers and codes have no endings: "ES2006a" is another meeting than "ES2009a".
+    Numbers and codes have no endings: "KV1006a" is another part than "KV1009a".
     """
     if any(c.isdigit() for c in shorter + longer):
         return longer == f"{shorter}s"
