@@ -279,6 +279,15 @@ class TestOutlines:
             "Minutes: Roof; Money; Tea",
         ]
 
+    def test_headings_that_run_into_their_paragraphs_are_a_list_beside_the_items(self) -> None:
+        letter = (
+            "# Letter 31\n\n**New chair.** Ann took over. She follows Bo.\n\n__Foundry sold:__ It went to Cy.\n\n"
+            "**What we make.**\n\n- Pumps: 12\n- Fans: 3\n\n**1.** Nothing. **2.** Nothing else.\n"
+        )
+        assert self.shown(letter) == ["Letter 31: New chair; Foundry sold; What we make", "Letter 31: Pumps; Fans"]
+        talk = "# Talk\n\n" + "\n\n".join(f"**{who}:** said {n}." for n in range(4) for who in ("AB", "CD"))
+        assert self.shown(talk) == []
+
     def test_entries_keep_their_order_and_their_place(self) -> None:
         _, pests, watering = outlines(catalogue(HANDBOOK))
         assert [title for title, _ in pests.entries] == ["Slugs", "Pigeons", "Moths", "Mites"]

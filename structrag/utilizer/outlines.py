@@ -26,6 +26,8 @@ _BELOW = " > "
 _NUMBER = re.compile(r"\d+|[\[\]{}]")
 # "Kerb space: several people ..." and "Kerb space – several people ...": what stands before is the entry's name.
 _MARK = re.compile(r"^\s*(?:[-+*•]|\d{1,3}[.)])\s+")
+# "**Kerb space.** Several people ...": a heading that runs into its paragraph.
+_BOLD = re.compile(r"^\s*(?:[-+*•]\s+)?(?:\*\*|__)(?=\S)(.{2,60}?)[.:]?\s*(?:\*\*|__)")
 _LEAD = re.compile(r"^(.{2,60}?)(?::| [-–—]) \S")
 
 
@@ -56,8 +58,9 @@ def outlines(catalogue: Catalogue) -> Iterator[Outline]:
 def _below(topic: Topic, above: tuple[str, ...]) -> Iterator[Outline]:
     # A document's first heading often repeats its title.
     path = above if above and above[-1] == topic.title else (*above, topic.title)
-    for entries in ([(child.title, child.evidence) for child in topic.children], _items(topic.members)):
-        if len(entries) >= _FEWEST_ENTRIES:
+    headed, items = _headed(topic.members), _items(topic.members)
+    for entries in ([(child.title, child.evidence) for child in topic.children], headed, items):
+        if len(entries) >= _FEWEST_ENTRIES and not (entries is items and items == headed):
             yield Outline(_BELOW.join(path), tuple(entries))
     for child in topic.children:
         yield from _below(child, path)
@@ -74,9 +77,20 @@ def _items(members: Sequence[Member]) -> list[tuple[str, Evidence]]:
         text = _MARK.sub("", member.text)
         lead = _LEAD.match(text)
         items.append((lead[1] if lead else text, member.evidence))
-    # A transcript's lines begin with who speaks: the same few names again and again are no list.
+    return items if _differ(items) else []
+
+
+def _headed(members: Sequence[Member]) -> list[tuple[str, Evidence]]:
+    """The headings that run into their paragraphs."""
+    found = [(_BOLD.match(member.evidence.quote), member.evidence) for member in members]
+    headed = [(match[1], evidence) for match, evidence in found if match and re.search(r"[^\W\d_]{2}", match[1])]
+    return headed if _differ(headed) else []
+
+
+def _differ(items: Sequence[tuple[str, Evidence]]) -> bool:
+    """Whether items are a list: a transcript's lines begin with who speaks, the same few names again and again."""
     different = {_NUMBER.sub("", title).strip().lower() for title, _ in items}
-    return items if len(different) >= _DIFFERENT_SHARE * len(items) else []
+    return len(different) >= _DIFFERENT_SHARE * len(items)
 
 
 def _named(thing: str, found: Sequence[Outline]) -> list[Outline]:
