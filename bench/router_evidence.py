@@ -45,6 +45,8 @@ from structrag.types import StructureType
 
 PREFERENCES = Path(__file__).parents[1] / "corpora" / "preferences"
 _GROUPS = 6
+_LATER_AUTHORS = frozenset({"d1", "d2", "d3", "d4", "d5", "d6", "d7", "d8"})
+"""Who wrote after the studies were made."""
 _LEFT_OUT = 2_000
 """Most questions of ours to train on where some are left out: eleven trainings on all would take five hours."""
 _REPEATED = 1_000
@@ -86,20 +88,24 @@ class Data:
 
     Attributes:
         shipped: What the shipped router is trained on, documents mixed, some in other forms.
+        studied: Those of them that were written before the studies: domains and sources left out, curriculum, controls.
         author: By two authors that it is not trained on, with the documents that belong to each; they calibrate it.
         dev: Hand-written development questions by another.
         hand: Hand-written by somebody who saw none of the others; looked at once before the last training, whose
             recipe that changed (docs/decisions/0009), and never trained on.
         second: Hand-written by another who saw none of the others, after that; looked at when the router was done.
+        third: By a third, looked at when the version after that was done.
         variants: Some of them in other words, by manner.
         sources: Of other projects, by source; empty if they are not given.
     """
 
     shipped: Questions
+    studied: Questions
     author: Questions
     dev: Questions
     hand: Questions
     second: Questions
+    third: Questions
     variants: dict[str, Questions]
     sources: dict[str, list[LabelledQuestion]]
 
@@ -108,7 +114,7 @@ def load(routing: Path | None) -> Data:
     """Read everything."""
     shipped = shipped_questions()
     hand = read_domain(PREFERENCES / "handwritten_test.jsonl")
-    second = read_domain(PREFERENCES / "handwritten_test_2.jsonl")
+    second, third = (read_domain(PREFERENCES / f"handwritten_test_{number}.jsonl") for number in (2, 3))
     by_id = {question.id: question for question in hand}
     variants: dict[str, list[LabelledQuestion]] = {}
     for line in (PREFERENCES / "handwritten_variants.jsonl").read_text(encoding="utf-8").splitlines():
@@ -121,12 +127,15 @@ def load(routing: Path | None) -> Data:
         sources.setdefault(question.group, []).append(question)
     author = [question for question in shipped.held_out if question.batch]
     dev = [question for question in shipped.held_out if not question.batch]
-    return Data(varied(with_mixed_documents(shipped.training)), author, dev, hand, second, dict(variants), sources)
+    before = [question for question in shipped.training if question.batch not in _LATER_AUTHORS]
+    training, studied = (varied(with_mixed_documents(each)) for each in (shipped.training, before))
+    return Data(training, studied, author, dev, hand, second, third, dict(variants), sources)
 
 
 def experiments(data: Data) -> Iterator[Experiment]:
     """Yield every experiment, the one that is reported first at the front."""
-    hand: dict[str, Questions] = {"hand": data.hand, "second hand": data.second, "both": [*data.hand, *data.second]}
+    hand: dict[str, Questions] = {"hand": data.hand, "second hand": data.second, "third hand": data.third}
+    hand["all hand"] = [*data.hand, *data.second, *data.third]
     hand |= {f"hand, {name}": questions for name, questions in data.variants.items()}
     hand |= {f"hand, {name}": [shift(q) for q in data.hand] for name, shift in SHIFTS.items()}
     described: dict[str, Questions] = {
@@ -143,13 +152,13 @@ def experiments(data: Data) -> Iterator[Experiment]:
     yield from _curriculum(data)
     for held in range(1, _GROUPS + 1):
         out = {f"a{held}", f"b{held}"}
-        training = _sample([q for q in data.shipped if q.batch not in out], _LEFT_OUT)
-        tried = [q for q in (*data.shipped, *data.author) if q.batch in out]
+        training = _sample([q for q in data.studied if q.batch not in out], _LEFT_OUT)
+        tried = [q for q in (*data.studied, *data.author) if q.batch in out]
         yield Experiment(f"group:{held}", training, {"left-out domains": tried}, with_baselines=True)
     for name in data.sources:
         others = [q for source, questions in data.sources.items() if source != name for q in questions]
         tests = {f"source {name}": data.sources[name]}
-        training = [*_sample(data.shipped, _LEFT_OUT), *varied(others, seed=1)]
+        training = [*_sample(data.studied, _LEFT_OUT), *varied(others, seed=1)]
         yield Experiment(f"source:{name}", training, tests, with_baselines=True)
 
 
@@ -159,7 +168,7 @@ def _sample(questions: Questions, most: int) -> list[LabelledQuestion]:
 
 def _curriculum(data: Data) -> Iterator[Experiment]:
     """SFT, DPO and both, at equal passes over the data; and DPO on random and inverted preferences."""
-    few = _sample(data.shipped, _REPEATED)
+    few = _sample(data.studied, _REPEATED)
     tests: dict[str, Questions] = {"hand": data.hand, "author": data.author}
     for seed in range(3):
         supervised = replace(FULL, seed=seed, sft_epochs=3, dpo_epochs=0)
