@@ -27,8 +27,8 @@ from structrag.events import Event, ModelCalled, RouteChosen, StructureBuilt
 from structrag.models.chat import ChatModel
 from structrag.models.loading import load_chat_model
 
-_ROWS = (250, 500, 1000, 2000, 4000)
-_PAGES = (125, 250, 500, 1000)
+_ROWS = (250, 500, 1000, 2000)
+_PAGES = (125, 250, 500)
 _PAGE_WORDS = 400
 _WORDS = "valve pump filter pressure gauge panel check tighten replace inspect drain flush seal bolt hose motor".split()
 
@@ -76,7 +76,9 @@ def extraction() -> list[str]:
     for corpus in shipped():
         with tempfile.TemporaryDirectory() as folder, StructRAG.open(folder, chat=_uncached()) as rag:
             rag.add([corpus.folder])
-            for row in map(json.loads, corpus.questions.read_text(encoding="utf-8").splitlines()):
+            paths = (corpus.questions, corpus.questions.with_name("development.jsonl"))
+            asked = [json.loads(line) for path in paths for line in path.read_text(encoding="utf-8").splitlines()]
+            for row in asked:
                 if row["structure"] != "table" or row["split"] != "dev":
                     continue
                 estimate, watch = rag.estimate(row["question"], "table"), _Watch()

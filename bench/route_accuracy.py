@@ -29,7 +29,7 @@ def run(questions: Path, out: Path) -> None:
             if item["id"] in done:
                 continue
             route = router.route(RoutingRequest(item["question"]), UsageMeter())
-            record = {k: item[k] for k in ("id", "structure", "also_ok", "source")}
+            record = {k: item.get(k) for k in ("id", "structure", "also_ok", "source")}
             record |= {k: v for k, v in route.to_dict().items() if k in ("probabilities", "confidence", "ms", "unsure")}
             record["route"] = str(route.structure)
             file.write(json.dumps(record) + "\n")

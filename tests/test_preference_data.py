@@ -33,7 +33,11 @@ def questions(by_domain: dict[str, list[LabelledQuestion]]) -> list[LabelledQues
 
 @pytest.fixture(scope="module")
 def handwritten() -> list[LabelledQuestion]:
-    return [q for name in ("dev", "test", "test_2") for q in read_domain(PREFERENCES / f"handwritten_{name}.jsonl")]
+    return [
+        q
+        for name in ("dev", "test", "test_2", "test_3")
+        for q in read_domain(PREFERENCES / f"handwritten_{name}.jsonl")
+    ]
 
 
 def texts(questions: list[LabelledQuestion]) -> dict[str, str]:

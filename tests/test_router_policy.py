@@ -197,7 +197,12 @@ class TestShippedQuestions:
             for path in (PREFERENCES / "questions").glob("*.jsonl")
             for q in read_domain(path, PREFERENCES / "documents" / path.name)
         }
-        for name in ("handwritten_dev.jsonl", "handwritten_test.jsonl", "handwritten_test_2.jsonl"):
+        for name in (
+            "handwritten_dev.jsonl",
+            "handwritten_test.jsonl",
+            "handwritten_test_2.jsonl",
+            "handwritten_test_3.jsonl",
+        ):
             held = read_domain(PREFERENCES / name)
             assert len(held) >= 120
             assert not trained & {q.request.question.casefold() for q in held}
