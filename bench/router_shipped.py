@@ -57,11 +57,12 @@ def ship(version: Path, others: int) -> None:
     settings = read_settings(version)
     started_from = version.with_name(settings.training["started_from"])
     before = read_settings(started_from if started_from.exists() else shipped_folder()).training
-    went = f"{before['sft_epochs']} passes by SFT, {before['dpo_epochs']} by DPO, {before['seconds']} s"
+    went = (
+        f"{before['sft_epochs']} passes by SFT, {before['dpo_epochs']} by DPO, {before['seconds']} s, "
+        f"{before['pairs']} questions"
+    )
     record = {
-        "first": before.get("first", went),
-        **({"second": f"on other forms of the same questions: {went}"} if "first" in before else {}),
-        "then": "half of the questions in other forms:",
+        "trainings_before": [*before.get("trainings_before", []), went],
         **settings.training,
         "sources": {
             "questions of ours": settings.training["pairs"] - others,
