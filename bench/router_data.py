@@ -247,7 +247,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     out: Path = parser.parse_args().out
-    dev, *tests = (read_domain(PREFERENCES / f"handwritten_{name}.jsonl") for name in ("dev", "test", "test_2"))
+    names = ("dev", "test", "test_2", "test_3")
+    dev, *tests = (read_domain(PREFERENCES / f"handwritten_{name}.jsonl") for name in names)
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(report(questions_by_author(), dev, [*tests[0], *tests[1]]), encoding="utf-8")
+    out.write_text(report(questions_by_author(), dev, [question for test in tests for question in test]), encoding="utf-8")
     print(out.read_text(encoding="utf-8"))
