@@ -250,5 +250,7 @@ if __name__ == "__main__":
     names = ("dev", "test", "test_2", "test_3")
     dev, *tests = (read_domain(PREFERENCES / f"handwritten_{name}.jsonl") for name in names)
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(report(questions_by_author(), dev, [question for test in tests for question in test]), encoding="utf-8")
+    out.write_text(
+        report(questions_by_author(), dev, [question for test in tests for question in test]), encoding="utf-8"
+    )
     print(out.read_text(encoding="utf-8"))

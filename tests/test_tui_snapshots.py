@@ -76,7 +76,7 @@ def still(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Input, "cursor_blink", False)
 
 
-async def still(pilot: Pilot[None]) -> None:
+async def at_rest(pilot: Pilot[None]) -> None:
     """Wait until nothing moves: on a busy machine the line below a tab is still on its way to it."""
     await pilot.wait_for_scheduled_animations()
     await pilot.pause()
@@ -90,7 +90,7 @@ def snapped(request: pytest.FixtureRequest, tmp_path: Path) -> Compare:
         async with app.run_test(size=size) as pilot:
             await settle(pilot)
             await steps(pilot)
-            await still(pilot)
+            await at_rest(pilot)
             check_screen(_name_of(request), app, tmp_path)
 
     return compare
@@ -101,7 +101,7 @@ def snap(request: pytest.FixtureRequest, tmp_path: Path) -> Snap:
     """Compare what the terminal shows now with the snapshot under the test's name and another one."""
 
     async def compare(pilot: Pilot[None], state: str) -> None:
-        await still(pilot)
+        await at_rest(pilot)
         check_screen(f"{state}-{request.node.callspec.id}", pilot.app, tmp_path)
 
     return compare
