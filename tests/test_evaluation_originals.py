@@ -35,7 +35,7 @@ MUSIQUE = [
     {"id": "2hop__1_3", "question": "Who left it?", "answer": "?", "answer_aliases": [], "answerable": False,
      "paragraphs": [{"idx": 0, "title": "Elm", "paragraph_text": "A tree.", "is_supporting": False}]},
 ]  # fmt: skip
-WTQ = "id\tutterance\tcontext\ttargetValue\nnu-1\twhich pond is \\\\deep\\p?\tcsv/200-csv/7.csv\tMill|Elm\nnu-2\thow deep is mill?\tcsv/200-csv/7.csv\t3\n"
+WTQ = "id\tutterance\tcontext\ttargetValue\nnu-1\twhich pond is \\\\deep\\p?\tcsv/999-csv/7.csv\tMill|Elm\nnu-2\thow deep is mill?\tcsv/999-csv/7.csv\t3\n"
 WTQ_TABLE = '"Pond","Depth (m)"\n"Mill","3"\n"The \\"Elm\\" | pond","2"\n'
 TATQA = [{"table": {"uid": "0f1e2d3c4b", "table": [["", "2021", "2020"], ["Revenue", "12", "10"], ["Costs"]]},
           "paragraphs": [{"uid": "p2", "order": 2, "text": "Second."}, {"uid": "p1", "order": 1, "text": "In millions."}],
@@ -123,14 +123,14 @@ def test_musique(tmp_path: Path) -> None:
 
 
 def test_wikitablequestions(tmp_path: Path) -> None:
-    files = {"data/test.tsv": WTQ, "csv/200-csv/7.csv": WTQ_TABLE}
+    files = {"data/test.tsv": WTQ, "csv/999-csv/7.csv": WTQ_TABLE}
     questions, documents, _ = converted(tmp_path, "wikitablequestions", "data/test.tsv", files)
     assert [told(q) for q in questions] == [
-        ("nu-1", "list", ["Mill", "Elm"], ["table"], ("wtq-200-7",)),
-        ("nu-2", "short", ["3"], ["table"], ("wtq-200-7",)),
+        ("nu-1", "list", ["Mill", "Elm"], ["table"], ("wtq-999-7",)),
+        ("nu-2", "short", ["3"], ["table"], ("wtq-999-7",)),
     ]
     assert questions[0].question == "which pond is \\deep|?"
-    assert questions[1].scope == ("wtq-200-7",)
+    assert questions[1].scope == ("wtq-999-7",)
     assert documents[0].page_content.split("\n") == [
         "| Pond | Depth (m) |",
         "| --- | --- |",
