@@ -32,7 +32,7 @@ _OTHER = "#5dade2"
 
 def without_texts(lines: Sequence[Line]) -> list[Line]:
     """Return the lines with numbers for ids and without what they quote."""
-    numbers = {id_: f"q{number:03}" for number, id_ in enumerate(dict.fromkeys(line.id for line in lines), start=1)}
+    numbers = _numbers(lines)
     return [
         replace(
             line,
@@ -49,10 +49,15 @@ def without_texts(lines: Sequence[Line]) -> list[Line]:
     ]
 
 
+def _numbers(lines: Sequence[Line]) -> dict[str, str]:
+    """By id, in the order of the lines."""
+    return {id_: f"q{number:03}" for number, id_ in enumerate(dict.fromkeys(line.id for line in lines), start=1)}
+
+
 def keep(run: Path, out: Path) -> dict[str, Any]:
     """Write lines, record and report, and return the figures."""
     record, lines = RunRecord.read(run), read_lines(run)
-    numbers = {id_: f"q{number:03}" for number, id_ in enumerate(dict.fromkeys(line.id for line in lines), start=1)}
+    numbers = _numbers(lines)
     asked = {way: [numbers[id_] for id_ in ids if id_ in numbers] for way, ids in record.asked.items()}
     settings = {key: value for key, value in record.settings.items() if key != "models.base_url"}
     out.mkdir(parents=True, exist_ok=True)
