@@ -53,6 +53,7 @@ class Session:
         trace: What has been done so far, in order.
         calls: Every call of the chat model so far, those answered from the cache included.
         library: Where more can be fetched; ``None`` where the structure is all there is.
+        fell_back: Whether a structure that was tried before this one found nothing.
     """
 
     chat: ChatModel
@@ -63,6 +64,7 @@ class Session:
     trace: list[TraceStep] = field(default_factory=list)
     calls: list[ModelCall] = field(default_factory=list)
     library: Library | None = None
+    fell_back: bool = False
     drafts: bool = False
 
     def __post_init__(self) -> None:

@@ -6,6 +6,8 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from structrag.structures.table_units import Unit, parse_unit
+
 _WORD = re.compile(r"[^\W_]+(?:[.,]\d+)*", re.UNICODE)
 # One word that sends a reader somewhere else must not slip in among those that the quote does hold.
 _ADDRESS = re.compile(r"\w+://\S+|[\w.+-]+@[\w.-]+|\bwww\.\S+|\b(?:[a-z0-9-]+\.)+[a-z]{2,}\b", re.IGNORECASE)
@@ -62,7 +64,17 @@ def follows_from(value: str, quote: str) -> bool:
 def _stands_in(word: str, known: set[str]) -> bool:
     if word in known:
         return True
-    return any(_is_form_of(*sorted((word, other), key=len)) for other in known)
+    if any(_is_form_of(*sorted((word, other), key=len)) for other in known):
+        return True
+    unit = _unit(word)
+    return unit is not None and any(unit == _unit(other) for other in known)
+
+
+@lru_cache(maxsize=4096)
+def _unit(word: str) -> Unit | None:
+    """Return the unit that a word is, as "cm" and "centimetres" are one."""
+    unit = parse_unit(word)
+    return unit if unit is not None and unit.kind else None
 
 
 def _is_form_of(shorter: str, longer: str) -> bool:

@@ -109,6 +109,7 @@ FIRST, SECOND = "Who or what is the supervisor of Pim Dahl?", "What is the lab l
 KNOWING = "Which lab is led by Katrin Moor?"
 SUPERVISOR = telling("supervised", "Katrin Moor")
 LAB = telling("leads", "Wet Ground Lab")
+PROF = telling("leads", "Prof. Moor")
 
 
 def call_of(inner: st.SearchStrategy[Call | str]) -> st.SearchStrategy[Call | str]:
@@ -188,6 +189,16 @@ class TestLinks:
         assert GraphReasoner().reason(QUESTION, parse_facts(BOG), session) is NOTHING_FOUND
         assert trace(session, "link") == [f"nothing answers: {SECOND}"]
         assert len(asked_of(model, LINK)) == 2
+
+    def test_an_inner_link_that_leads_to_itself_was_answered_by_the_one_before(self, make_session: MakeSession) -> None:
+        script = {
+            PLAN: f"payer_of(lab_led_by(boss_of({PLANNED[11:-1]})))",
+            LINK: [SUPERVISOR, PROF, "not stated", "not stated"],
+        }
+        session, model = make_session(script)
+        GraphReasoner().reason(QUESTION, parse_facts(BOG), session)
+        boss = "What is the boss of Katrin Moor?"
+        assert asked_of(model, LINK) == [FIRST, boss, boss, "What is the lab led by Prof. Moor?"], "it goes on from her"
 
     def test_what_only_repeats_the_link_answers_nothing(self, make_session: MakeSession) -> None:
         session, model = make_session({PLAN: PLANNED, LINK: [telling("supervised", "Pim Dahl")] * 2})

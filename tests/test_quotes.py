@@ -118,3 +118,9 @@ class TestFollowsFrom:
         assert not follows_from("41", "412 pumps")
         assert not follows_from("4.5", "4 pumps and 5 valves")
         assert not follows_from("7", "step 17")
+
+
+def test_a_unit_stands_there_however_it_is_written() -> None:
+    assert follows_from("90 cm", "a door of 90 centimetres")
+    assert not follows_from("90 cm", "a door of 90 metres")
+    assert not follows_from("90 cm", "a door of 80 centimetres")

@@ -125,6 +125,16 @@ class TestRead:
             session, _ = make_session(script)
             assert read("How old is Alder?", self.ITEMS, session, stage="test").found is found
 
+    @pytest.mark.parametrize(
+        ("share", "fell_back", "found"), [(0.8, False, True), (0.8, True, False), (0.9, True, True)]
+    )
+    def test_after_a_structure_that_found_nothing_an_answer_must_be_surer(
+        self, make_session: MakeSession, share: float, fell_back: bool, found: bool
+    ) -> None:
+        session, _ = make_session({READ: {"item": 1, "answer": "412"}, CONFIRM: {"yes": share, "no": 1 - share}})
+        session.fell_back = fell_back
+        assert read("How old is Alder?", self.ITEMS, session, stage="test").found is found
+
     def test_what_is_only_on_the_way_to_an_answer_need_not_be_confirmed(self, make_session: MakeSession) -> None:
         session, model = make_session({READ: {"item": 1, "answer": "412"}, CONFIRM: {"no": 1.0}})
         finding = read("How old is Alder?", self.ITEMS, session, stage="test", confirm=False)
@@ -279,6 +289,13 @@ class TestReadAll:
         given = items("Ann asks for a roof.", "Bo asks for a door.", "Cy asks for tea.", "Rain.", "Wind.", "Snow.")
         assert read_all("Who?", given, session, stage="test") == [("Ann", given[0][1]), ("Cy", given[2][1])]
         assert len(trace(session, "verify")) == 3
+
+    def test_an_answer_beside_the_wrong_number_rests_on_the_item_that_says_it(self, make_session: MakeSession) -> None:
+        said = [{"item": 2, "answer": "Ann"}, {"item": 1, "answer": "door"}]
+        session, _ = make_session({READ_ALL: {"answers": said}})
+        given = items("Ann asks for a roof.", "Bo asks for a door.")
+        found = read_all("Who asks for what?", given, session, stage="test")
+        assert found == [("Ann", given[0][1]), ("door", given[1][1])]
 
 
 def test_classify_takes_the_likeliest_word(make_session: MakeSession) -> None:

@@ -193,6 +193,7 @@ class QuestionRun:
         for type_ in types:
             if type_ is not types[0]:
                 session.note("fallback", f"{types[0]} found nothing; trying {type_}")
+                session.fell_back = True
             try:
                 attempts.append(self._try(type_, request, session))
             except ModelOutputError as error:

@@ -9,6 +9,7 @@ from structrag.corpus.markup import split_sentences
 from structrag.session import Session
 from structrag.structures.algorithm import Algorithm, Branch, Procedure, Step
 from structrag.types import Evidence, Structure, StructureType
+from structrag.utilizer.deadlines import asked_from, leads_on, moved
 from structrag.utilizer.dialogue import parse_exchanges
 from structrag.utilizer.finding import NOTHING_FOUND, Finding
 from structrag.utilizer.limits import compare
@@ -19,6 +20,7 @@ _OPERATIONS = ("after", "before", "situation", "detail")
 _READ_STEPS = 3
 _READ_PREREQUISITES = 5
 _MOST_CONDITIONS = 8
+_ASK_SPAN = "Answer with how long it is before or after, as it is written."
 _ONLY_A_JUMP = re.compile(r"(?:then\s+)?(?:go|continue|skip|return|proceed|jump|move)\b.{0,30}$", re.IGNORECASE)
 
 
@@ -48,7 +50,23 @@ class AlgorithmReasoner:
         items = list(_items(operation, nearest, procedure))
         if operation == "detail":
             items = _within_limits(question, nearest, session) or items
-        return read(question, items, session, stage="algorithm")
+        return _counted(question, nearest, session) or read(question, items, session, stage="algorithm")
+
+
+def _counted(question: str, nearest: list[Step], session: Session) -> Finding | None:
+    """The moment that a step's span of time leads to from the one that the question names, if it asks for one."""
+    moment = asked_from(question)
+    if moment is None:
+        return None
+    items = [(f"Step {s.number}: {s.text}", s.evidence) for s in nearest if leads_on(moment, s.text)][:_READ_STEPS]
+    # With the moment before it, a small model calculates, and wrongly.
+    asked = f"{question.replace(moment.words, 'now')} {_ASK_SPAN}"
+    finding = read(asked, items, session, stage="algorithm", confirm=False)
+    reached = moved(moment, finding.text, finding.evidence[0].words) if finding.found else None
+    if reached is None:
+        return None
+    session.note("calculation", f"{moment}, and {finding.text}: {reached}")
+    return Finding(str(reached), (str(reached),), finding.evidence)
 
 
 def _nearest(question: str, procedure: Procedure, session: Session) -> list[Step]:

@@ -10,11 +10,12 @@ from structrag.models.chat import Prompt
 from structrag.session import Session
 from structrag.structures.catalogue import Catalogue, Member, Topic
 from structrag.structures.catalogue_topics import divide
-from structrag.structures.quotes import find_quote, support
+from structrag.structures.quotes import content_words, find_quote, support
 from structrag.types import Evidence, Structure, StructureType
+from structrag.utilizer.columns import choose_column, columns
 from structrag.utilizer.finding import NOTHING_FOUND, Finding
 from structrag.utilizer.grouping import are_listed, group, listed_in
-from structrag.utilizer.outlines import choose_outline
+from structrag.utilizer.outlines import choose_outline, outlines
 from structrag.utilizer.plans import Call, plan
 from structrag.utilizer.reading import judge, load_prompt, read_all
 
@@ -23,7 +24,13 @@ _ITEM_CHARACTERS = 280
 _BELONGS_FROM = 0.9
 """The embedded model says yes too easily; set on the development questions."""
 _SENTENCES_PER_DOCUMENT = 2
+_NAME_TOKENS = 40
 _CANDIDATE_DOCUMENTS = 10
+_FEWEST_WORDS = 3
+"""Of a phrase whose words may stand apart."""
+
+_FILE_NAMES = re.compile(r"\bfile ?names?\b", re.IGNORECASE)
+_POSSESSIVE = re.compile(r"['’]s\b")
 
 
 class CatalogueReasoner:
@@ -41,9 +48,12 @@ class CatalogueReasoner:
                 categories = listed_in(question)
             if categories:
                 return group(categories, structure, session)
-            # Two halves of a question for categories: what is wanted are the documents of which something is so.
-            session.note("plan", "the question lists no categories, so the documents that fit it are looked for")
-            call = Call("documents", (question,))
+            if len(set(call.arguments)) == 1:
+                call = Call("kinds", call.arguments)
+            else:
+                # Two halves of a question for categories: what is wanted are the documents of which something is so.
+                session.note("plan", "the question lists no categories, so the documents that fit it are looked for")
+                call = Call("documents", (question,))
         if call is not None and call.name == "headings":
             return self._headings(question, call, structure, session)
         if call is None or call.name != "number":
@@ -62,7 +72,7 @@ class CatalogueReasoner:
             grown = replace(catalogue, documents=tuple(divided if d is meant[0] else d for d in catalogue.documents))
             listing = _Listing([(topic.title, topic.evidence) for topic in divided.children], len(grown.documents))
             return replace(_finding(listing, grown, count=False), grown=grown)
-        outline = choose_outline(question, among, session, named)
+        outline = choose_outline(question, list(outlines(among)), session, named)
         if outline is None:
             return _finding(_collect(question, None, catalogue, session, count=False), catalogue, count=False)
         session.note("outline", outline.path)
@@ -91,7 +101,7 @@ def _collect(question: str, call: Call | None, catalogue: Catalogue, session: Se
     if call and wanted in ("mentions", "documents"):
         # What stands there word for word is looked for, not judged: that is exact, and costs nothing.
         named = [thing for thing in call.arguments if isinstance(thing, str)]
-        if found := [hit for thing in named for hit in _containing(thing, catalogue)]:
+        if found := [hit for thing in named for hit in _containing(thing, catalogue) or _speaking(thing, catalogue)]:
             session.note(
                 "mentions", f"{' '.join(named)!r} stands in {len(found)} of {len(catalogue.documents)} documents"
             )
@@ -99,8 +109,15 @@ def _collect(question: str, call: Call | None, catalogue: Catalogue, session: Se
             listed = [(topic.title, hit) for topic, hit in found] if count else _named(question, found, session)
             return _Listing(listed, everything)
     if wanted in ("mentions", "documents"):
-        return _Listing(_named(question, _mentioning(question, catalogue, session), session), len(catalogue.near))
-    outline = choose_outline(question, catalogue, session, _things(call)) if call and wanted == "headings" else None
+        return _Listing(
+            _named(question, _mentioning(question, _things(call) or question, catalogue, session), session),
+            len(catalogue.near),
+        )
+    outline = None
+    if call and wanted in ("headings", "kinds"):
+        things = _things(call)
+        outline = choose_column(question, list(columns(catalogue)), session, things) if wanted == "kinds" else None
+        outline = outline or choose_outline(question, list(outlines(catalogue)), session, things)
     if outline is not None:
         session.note("outline", outline.path)
         return _Listing(list(outline.entries), everything)
@@ -125,6 +142,18 @@ def _containing(phrase: str, catalogue: Catalogue) -> list[tuple[Topic, Evidence
         if hit is not None:
             found.append((document, hit))
     return found
+
+
+def _speaking(phrase: str, catalogue: Catalogue) -> list[tuple[Topic, Evidence]]:
+    """The documents in one sentence of which all the words of a phrase stand, as of a title cited with its author."""
+    phrase = _POSSESSIVE.sub("", phrase)
+    if len(content_words(phrase)) < _FEWEST_WORDS:
+        return []
+    hits = (
+        (d, next((m.evidence for m in d.all_members() if support(phrase, m.text) == 1), None))
+        for d in catalogue.documents
+    )
+    return [(document, hit) for document, hit in hits if hit is not None]
 
 
 def _singular(word: str) -> str:
@@ -158,16 +187,16 @@ def _statements(question: str, catalogue: Catalogue, session: Session) -> list[t
     return [(texts[i][:_ITEM_CHARACTERS], placed[i][1].evidence) for i in sorted(nearest)]
 
 
-def _mentioning(question: str, catalogue: Catalogue, session: Session) -> list[tuple[Topic, Evidence]]:
+def _mentioning(question: str, wanted: str, catalogue: Catalogue, session: Session) -> list[tuple[Topic, Evidence]]:
     """The documents of which the model finds it more likely than not that they belong on the list.
 
-    Each is judged by the sentences nearest to the question, one token a document, so that a long list costs no more
-    to write than a short one. Documents far from the question are not judged.
+    Each is judged by the sentences nearest to what is wanted, one token a document, so that a long list costs no more
+    to write than a short one. Documents that have none near are not judged.
     """
     placed: list[tuple[int, Member]] = [
         (index, member) for index, document in enumerate(catalogue.near) for member in document.all_members()
     ]
-    order = _nearest(question, [member.text for _, member in placed], session)
+    order = _nearest(wanted, [member.text for _, member in placed], session)
     best: dict[int, list[Member]] = {}
     for index, member in (placed[i] for i in order):
         if len(best.setdefault(index, [])) < _SENTENCES_PER_DOCUMENT:
@@ -192,6 +221,8 @@ def _belongs(question: str, document: Topic, members: list[Member], session: Ses
 
 def _named(question: str, found: list[tuple[Topic, Evidence]], session: Session) -> list[tuple[str, Evidence]]:
     """For each document the name that the question asks for, if its title holds one; else the title."""
+    if _FILE_NAMES.search(question):
+        return [(Path(topic.evidence.span.document_id).name, evidence) for topic, evidence in found]
     if not found:
         return []
     numbers = [str(number) for number in range(1, len(found) + 1)]
@@ -207,7 +238,7 @@ def _named(question: str, found: list[tuple[Topic, Evidence]], session: Session)
         system=load_prompt("catalogue_names"),
         user=f"{titles}\n\nQuestion: {question}",
         schema=schema,
-        max_tokens=40 * len(found),
+        max_tokens=_NAME_TOKENS * (1 + len(found)),
     )
     reply = session.ask(prompt).data
     named: dict[str, Evidence] = {}

@@ -177,7 +177,7 @@ class _Walk:
             found = read_all(asked, items, self.session, stage="graph")
             self.way += [evidence for _, evidence in found]
             return [answer for answer, _ in found]
-        finding = self._other_than(subject, asked, self._told(asked))
+        finding = self._other_than(subject, asked, self._told(asked), itself=True)
         if not finding.found:
             self.session.note("link", f"nothing answers: {asked}")
             return []
@@ -185,14 +185,26 @@ class _Walk:
         self.known[asked] = finding.text
         return [finding.text]
 
-    def _other_than(self, subject: str, asked: str, items: list[tuple[str, Evidence]]) -> Finding:
-        """Read the answer to a link; what it starts from is none, and what said so is left out then."""
+    def _other_than(
+        self, subject: str, asked: str, items: list[tuple[str, Evidence]], *, itself: bool = False
+    ) -> Finding:
+        """Read the answer to a link; what it starts from is none, and what said so is left out then.
+
+        Args:
+            subject: What the link starts from.
+            asked: The link, as a question.
+            items: What may be read.
+            itself: Whether the thing itself will do where nothing else answers: asked for a pump, a small model names
+                its maker, and who makes that is the maker.
+        """
+        first = NOTHING_FOUND
         for _ in range(_TRIES):
             finding = read_passages(asked, items, self.session, stage="graph", about=subject)
             if not finding.found or not self._same(finding.text, subject):
-                return finding
+                return finding if finding.found else first
+            first = finding if itself else NOTHING_FOUND
             items = [item for item in items if not any(e.span.overlaps(item[1].span) for e in finding.evidence)]
-        return NOTHING_FOUND
+        return first
 
     def _told(self, asked: str) -> list[tuple[str, Evidence]]:
         """What is told about a link: the passages nearest to it, and the graph's statements that stand in none of them.

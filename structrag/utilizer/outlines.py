@@ -16,13 +16,13 @@ from structrag.utilizer.reading import load_examples, load_prompt
 _OFFERED = 6
 _SHOWN_ENTRIES = 3
 _SHOWN_CHARACTERS = 50
-_FEWEST_ENTRIES = 2
+FEWEST_ENTRIES = 2
 _LIST_SHARE = 0.7
 """Of a section's sentences must begin with a name, if it has no bullets: running text has a colon here and there."""
 _DIFFERENT_SHARE = 0.5
 """Of a list's entries must differ by more than a number."""
 _NONE = "0"
-_BELOW = " > "
+BELOW = " > "
 _NUMBER = re.compile(r"\d+|[\[\]{}]")
 # "Kerb space: several people ..." and "Kerb space – several people ...": what stands before is the entry's name.
 _MARK = re.compile(r"^\s*(?:[-+*•]|\d{1,3}[.)])\s+")
@@ -60,8 +60,8 @@ def _below(topic: Topic, above: tuple[str, ...]) -> Iterator[Outline]:
     path = above if above and above[-1] == topic.title else (*above, topic.title)
     headed, items = _headed(topic.members), _items(topic.members)
     for entries in ([(child.title, child.evidence) for child in topic.children], headed, items):
-        if len(entries) >= _FEWEST_ENTRIES and not (entries is items and items == headed):
-            yield Outline(_BELOW.join(path), tuple(entries))
+        if len(entries) >= FEWEST_ENTRIES and not (entries is items and items == headed):
+            yield Outline(BELOW.join(path), tuple(entries))
     for child in topic.children:
         yield from _below(child, path)
 
@@ -70,10 +70,10 @@ def _items(members: Sequence[Member]) -> list[tuple[str, Evidence]]:
     """The items of a list, each by its name if it has one; sentences of running text are none."""
     marked = [member for member in members if _MARK.match(member.evidence.quote)]
     named = [member for member in members if _LEAD.match(member.text)]
-    if len(marked) < _FEWEST_ENTRIES and len(named) < _LIST_SHARE * len(members):
+    if len(marked) < FEWEST_ENTRIES and len(named) < _LIST_SHARE * len(members):
         return []
     items = []
-    for member in marked if len(marked) >= _FEWEST_ENTRIES else named:
+    for member in marked if len(marked) >= FEWEST_ENTRIES else named:
         text = _MARK.sub("", member.text)
         lead = _LEAD.match(text)
         items.append((lead[1] if lead else text, member.evidence))
@@ -96,16 +96,16 @@ def _differ(items: Sequence[tuple[str, Evidence]]) -> bool:
 def _named(thing: str, found: Sequence[Outline]) -> list[Outline]:
     """Return the lists that stand directly below a heading with all the words of a thing's name."""
     named = [outline for outline in found if content_words(thing) and support(thing, outline.path) == 1]
-    highest = min((outline.path.count(_BELOW) for outline in named), default=0)
-    return [outline for outline in named if outline.path.count(_BELOW) == highest]
+    highest = min((outline.path.count(BELOW) for outline in named), default=0)
+    return [outline for outline in named if outline.path.count(BELOW) == highest]
 
 
-def choose_outline(question: str, catalogue: Catalogue, session: Session, thing: str = "") -> Outline | None:
+def choose_outline(question: str, found: Sequence[Outline], session: Session, thing: str = "") -> Outline | None:
     """Return the list that a question asks for, or ``None`` if the model finds none among the nearest.
 
     Args:
         question: What is asked.
-        catalogue: Where the lists stand.
+        found: The lists.
         session: The question's session.
         thing: What is to be divided, by its name in the question: where one heading alone has that, nothing is left
             to choose.
@@ -114,7 +114,6 @@ def choose_outline(question: str, catalogue: Catalogue, session: Session, thing:
         ModelOutputError: The model's reply is no number that was offered.
         ModelError: The model does not answer.
     """
-    found = list(outlines(catalogue))
     named = _named(thing, found)
     if len(named) == 1 or not found:
         return next(iter(named), None)

@@ -1,0 +1,106 @@
+"""Moments counted from one that a question names: the model finds the span, code counts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from structrag.corpus.store import CorpusStore
+from structrag.models.embedding import SentenceTransformerEmbedder
+from structrag.session import Session
+from structrag.structures.algorithm import Algorithm
+from structrag.structures.algorithm_parse import parse_procedures
+from structrag.testing import scripted
+from structrag.types import SourceDocument
+from structrag.utilizer.algorithm import AlgorithmReasoner
+from structrag.utilizer.deadlines import asked_from, moved
+from structrag.utilizer.reading import load_prompt
+
+OPERATION = load_prompt("algorithm_operation")
+READ = load_prompt("read")
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "reached"),
+    [
+        ("The fair is on 21 June. Last day to book?", "Book 14 days before the fair.", "7 June"),
+        ("The fair is on June 21st, 2025: when must I book?", "two weeks in advance", "7 June 2025"),
+        ("We borrowed it on 31 January. When is it due back?", "within one month", "29 February"),
+        ("We borrowed it on 31 January 2025. When is it due back?", "within one month", "28 February 2025"),
+        ("They rang at 9.40pm. Ring back by what time?", "within 30 minutes", "10.10 pm"),
+        ("It rang at 23:50. What time at the latest must it be answered?", "after 20 minutes", "0:10"),
+        ("Doors open at 11:45 a.m. When do helpers come?", "An hour? No: two hours before.", "9:45 am"),
+    ],
+)
+def test_a_span_is_counted_from_the_moment_that_the_question_names(question: str, text: str, reached: str) -> None:
+    moment = asked_from(question)
+    assert moment is not None
+    assert str(moved(moment, text, text)) == reached
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Is 21 June a good day for the fair?",  # asks for no moment
+        "When must I book?",  # names none
+        "When must I book between 3 May and 9 May?",  # names two
+        "When do we book stall 21 of 30?",  # numbers that are no moments
+        "When was it on 31 June?",  # no such day
+    ],
+)
+def test_questions_that_name_no_moment_to_count_from(question: str) -> None:
+    assert asked_from(question) is None
+
+
+@pytest.mark.parametrize("span", ["30 minutes", "before noon", "some days", "99 years"])
+def test_spans_that_do_not_fit_a_day_lead_nowhere(span: str) -> None:
+    moment = asked_from("The fair is on 21 June. When must I book?")
+    assert moment is not None
+    assert moved(moment, span, span) is None
+
+
+@given(st.dates(min_value=datetime(1990, 1, 1).date(), max_value=datetime(2090, 1, 1).date()), st.integers(1, 999))
+def test_days_forth_and_back_lead_home(day: Any, days: int) -> None:
+    moment = asked_from(f"It was on {day.day} {day:%B} {day.year}. When is the next?")
+    assert moment is not None
+    later = moved(moment, f"{days} days", f"{days} days after it")
+    assert later is not None
+    assert later.at.date() == day + timedelta(days=days)
+    assert moved(later, f"{days} days", f"{days} days before it") == moment
+
+
+HIRE = """# Hiring a tent
+
+1. Ask at the desk, 20 minutes are enough.
+2. Bring the form back 10 days before the day of hire.
+3. Bring the tent back within 3 days.
+"""
+
+
+def spans(prompt: str) -> dict[str, Any]:
+    """Name the span of the item that speaks of the form."""
+    found = re.search(r"^\[(\d+)\].*form back (\w+ days)", prompt, re.MULTILINE)
+    assert found, "the step is offered"
+    assert "20 minutes" not in prompt.split("Question:")[-2], "minutes lead nowhere from a day"
+    return {"answer": found[2], "item": int(found[1])}
+
+
+@pytest.mark.parametrize(("days", "reached"), [("10", "10 July"), ("4", "16 July")])
+def test_procedures_say_when_and_change_it_with_their_text(
+    embedder: SentenceTransformerEmbedder, days: str, reached: str
+) -> None:
+    script: dict[str, dict[str, float] | Callable[[str], dict[str, Any]]] = {OPERATION: {"detail": 1.0}, READ: spans}
+    chat, _ = scripted(script)
+    document = SourceDocument("d", "Hiring a tent", HIRE.replace("10 days", f"{days} days"), "hash")
+    session = Session(chat, embedder, CorpusStore.open(None))
+    question = "We hire it on 20 July, last day to bring the form back?"
+    finding = AlgorithmReasoner().reason(question, Algorithm(tuple(parse_procedures(document))), session)
+    assert finding.values == (reached,)
+    assert f"{days} days before the day of hire" in finding.evidence[0].quote
+    assert [s.detail for s in session.trace if s.name == "calculation"] == [f"20 July, and {days} days: {reached}"]
