@@ -9,7 +9,7 @@ from structrag.corpus.markup import split_sentences
 from structrag.session import Session
 from structrag.structures.algorithm import Algorithm, Branch, Procedure, Step
 from structrag.types import Evidence, Structure, StructureType
-from structrag.utilizer.deadlines import asked_from, leads_on, moved
+from structrag.utilizer.deadlines import Moment, asked_from, leads_on, moved, names_moment
 from structrag.utilizer.dialogue import parse_exchanges
 from structrag.utilizer.finding import NOTHING_FOUND, Finding
 from structrag.utilizer.limits import compare
@@ -50,18 +50,20 @@ class AlgorithmReasoner:
         items = list(_items(operation, nearest, procedure))
         if operation == "detail":
             items = _within_limits(question, nearest, session) or items
-        return _counted(question, nearest, session) or read(question, items, session, stage="algorithm")
+        finding = read(question, items, session, stage="algorithm")
+        moment = asked_from(question)
+        if moment is None or names_moment(finding.text):
+            return finding
+        return _counted(moment, question, finding, nearest, session) or finding
 
 
-def _counted(question: str, nearest: list[Step], session: Session) -> Finding | None:
-    """The moment that a step's span of time leads to from the one that the question names, if it asks for one."""
-    moment = asked_from(question)
-    if moment is None:
-        return None
-    items = [(f"Step {s.number}: {s.text}", s.evidence) for s in nearest if leads_on(moment, s.text)][:_READ_STEPS]
-    # With the moment before it, a small model calculates, and wrongly.
-    asked = f"{question.replace(moment.words, 'now')} {_ASK_SPAN}"
-    finding = read(asked, items, session, stage="algorithm", confirm=False)
+def _counted(moment: Moment, question: str, finding: Finding, nearest: list[Step], session: Session) -> Finding | None:
+    """The moment that a span of time leads to from the one that a question names: of what was read, else of a step."""
+    if not leads_on(moment, finding.text):
+        items = [(f"Step {s.number}: {s.text}", s.evidence) for s in nearest if leads_on(moment, s.text)][:_READ_STEPS]
+        # With the moment before it, a small model calculates, and wrongly.
+        asked = f"{question.replace(moment.words, 'now')} {_ASK_SPAN}"
+        finding = read(asked, items, session, stage="algorithm", confirm=False)
     reached = moved(moment, finding.text, finding.evidence[0].words) if finding.found else None
     if reached is None:
         return None

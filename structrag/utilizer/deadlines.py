@@ -73,6 +73,11 @@ def asked_from(question: str) -> Moment | None:
     return found[0] if len(found) == 1 else None
 
 
+def names_moment(text: str) -> bool:
+    """Return whether a text names a day or a time of day."""
+    return any((*_dates(text), *_times(text)))
+
+
 def moved(moment: Moment, answer: str, text: str) -> Moment | None:
     """Return the moment that a span leads to, or ``None`` where the answer holds no span that can be counted from it.
 
