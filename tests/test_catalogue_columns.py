@@ -73,13 +73,26 @@ def test_every_value_stands_where_its_evidence_says(values: list[str]) -> None:
             assert evidence.quote.replace("\\|", "|") == name
 
 
-def test_kinds_are_read_off_the_column_of_that_name_and_counted(embedder: SentenceTransformerEmbedder) -> None:
-    chat, model = scripted({PLAN: 'number(kinds("cause of the repairs"))'})
+@pytest.mark.parametrize("call", ["kinds", "groups"])
+def test_kinds_are_read_off_the_column_of_that_name_and_counted(
+    embedder: SentenceTransformerEmbedder, call: str
+) -> None:
+    chat, model = scripted({PLAN: f'number({call}("cause of the repairs"))'})
     session = Session(chat, embedder, CorpusStore.open(None))
     finding = CatalogueReasoner().reason("How many kinds of cause do the repairs have?", catalogue(REPAIRS), session)
     assert (finding.values, finding.text) == (("2",), "2: puncture; brake")
     assert [evidence.quote for evidence in finding.evidence] == ["puncture", "brake"]
     assert len(model.prompts) == 1, "one column alone has the name"
+
+
+def test_where_several_columns_or_none_have_the_name_the_model_chooses(embedder: SentenceTransformerEmbedder) -> None:
+    chat, model = scripted({PLAN: 'kinds("payer")', OUTLINE: {"1": 0.9, "0": 0.1}})
+    session = Session(chat, embedder, CorpusStore.open(None))
+    finding = CatalogueReasoner().reason("Who pays: which payer is there?", catalogue(REPAIRS), session)
+    assert finding.values == ("club", "owner")
+    offered = model.prompts[-1][model.prompts[-1].rindex("[1] ") :]
+    assert "Papers 0 > Repairs > cause: puncture; brake" in offered, "columns alone, as kinds were asked for"
+    assert "Repairs > Parts" not in offered
 
 
 def test_one_category_is_none_to_sort_by_but_what_is_sorted_by(embedder: SentenceTransformerEmbedder) -> None:

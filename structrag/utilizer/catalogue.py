@@ -99,30 +99,32 @@ def _collect(question: str, call: Call | None, catalogue: Catalogue, session: Se
     if wanted == "all":
         return _Listing([(document.title, document.evidence) for document in catalogue.documents], everything)
     if call and wanted in ("mentions", "documents"):
-        # What stands there word for word is looked for, not judged: that is exact, and costs nothing.
-        named = [thing for thing in call.arguments if isinstance(thing, str)]
-        if found := [hit for thing in named for hit in _containing(thing, catalogue) or _speaking(thing, catalogue)]:
-            session.note(
-                "mentions", f"{' '.join(named)!r} stands in {len(found)} of {len(catalogue.documents)} documents"
-            )
-            # Documents are counted, not titles: several may have the same one.
-            listed = [(topic.title, hit) for topic, hit in found] if count else _named(question, found, session)
-            return _Listing(listed, everything)
-    if wanted in ("mentions", "documents"):
-        return _Listing(
-            _named(question, _mentioning(question, _things(call) or question, catalogue, session), session),
-            len(catalogue.near),
-        )
-    outline = None
-    if call and wanted in ("headings", "kinds"):
+        return _documents(question, call, catalogue, session, count=count)
+    if call and wanted in ("headings", "kinds", "groups"):
         things = _things(call)
-        outline = choose_column(question, list(columns(catalogue)), session, things) if wanted == "kinds" else None
+        outline = None if wanted == "headings" else choose_column(question, list(columns(catalogue)), session, things)
         outline = outline or choose_outline(question, list(outlines(catalogue)), session, things)
-    if outline is not None:
-        session.note("outline", outline.path)
-        return _Listing(list(outline.entries), everything)
+        if outline is not None:
+            session.note("outline", outline.path)
+            return _Listing(list(outline.entries), everything)
     items = _statements(question, catalogue, session)
     return _Listing(read_all(question, items, session, stage="catalogue"), len(catalogue.near))
+
+
+def _documents(question: str, call: Call, catalogue: Catalogue, session: Session, *, count: bool) -> _Listing:
+    """Return the documents in which what a plan names stands; those of which the model judges that they fit, if none.
+
+    What stands there word for word is looked for, not judged: that is exact, and costs nothing.
+    """
+    named = [thing for thing in call.arguments if isinstance(thing, str)]
+    found = [hit for thing in named for hit in _containing(thing, catalogue) or _speaking(thing, catalogue)]
+    if not found:
+        judged = _mentioning(question, _things(call) or question, catalogue, session)
+        return _Listing(_named(question, judged, session), len(catalogue.near))
+    session.note("mentions", f"{' '.join(named)!r} stands in {len(found)} of {len(catalogue.documents)} documents")
+    # Documents are counted, not titles: several may have the same one.
+    listed = [(topic.title, hit) for topic, hit in found] if count else _named(question, found, session)
+    return _Listing(listed, len(catalogue.documents))
 
 
 def _containing(phrase: str, catalogue: Catalogue) -> list[tuple[Topic, Evidence]]:
