@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -82,14 +83,20 @@ def parse_number(text: str, *, decimal_comma: bool = False) -> float | None:
         return _joined(body, separator, "")
     is_group = separator == "," if not decimal_comma else separator == "."
     if is_group and re.fullmatch(rf"[1-9]\d{{0,2}}\{separator}\d{{3}}", body):
-        return float(body.replace(separator, ""))
-    return float(body.replace(",", "."))
+        return _finite(body.replace(separator, ""))
+    return _finite(body.replace(",", "."))
 
 
 def _joined(whole: str, group: str, fraction: str) -> float | None:
     if not re.fullmatch(rf"\d{{1,3}}(?:\{group}\d{{3}})+", whole):
         return None
-    return float(whole.replace(group, "") + ("." + fraction if fraction else ""))
+    return _finite(whole.replace(group, "") + ("." + fraction if fraction else ""))
+
+
+def _finite(digits: str) -> float | None:
+    """Return the number, or ``None`` where it is too large to calculate with."""
+    number = float(digits)
+    return number if math.isfinite(number) else None
 
 
 def uses_decimal_comma(text: str) -> bool:

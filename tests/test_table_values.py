@@ -74,6 +74,11 @@ def test_a_dot_is_a_decimal_point_unless_the_column_says_otherwise() -> None:
     assert parse_number("0,250") == 0.25
 
 
+@pytest.mark.parametrize("digits", ["9" * 400, "1" + ",000" * 120, "9" * 400 + ".5"])
+def test_digits_beyond_any_number_are_no_number_to_calculate_with(digits: str) -> None:
+    assert parse_number(digits) is None
+
+
 def test_quantities_in_prose_keep_their_own_units() -> None:
     text = "Revenue was EUR 188.0 million, down from EUR 192.3 million in 2023; R&D took 6.4 percent."
     found = [(q.number, q.unit.label, text[q.start : q.end]) for q in find_quantities(text)]
