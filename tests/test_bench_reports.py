@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import runpy
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from structrag.evaluation.data import read_documents, read_questions
+from structrag.evaluation.data import KnownQuestion, read_documents, read_questions
 from structrag.evaluation.figures import figures
 from structrag.evaluation.lines import KeptLines, Line
+from structrag.types import StructureType
 
 BENCH = Path(__file__).parents[1] / "bench"
 
@@ -144,3 +145,37 @@ def test_calls_side_by_side_count_once() -> None:
     watch.calls += [(11.0, 13.0), (12.0, 14.0), (9.0, 10.5), (19.0, 25.0)]
     assert watch.wall == 10
     assert watch.inside == pytest.approx(0.5 + 3 + 1)
+
+
+class TestSettings:
+    def test_each_variant_is_compared_with_the_defaults_question_by_question(self, tmp_path: Path) -> None:
+        used = {"calls": 1, "prompt_tokens": 8, "completion_tokens": 2}
+        for number, right in enumerate(([True, False, False, True], [True, True, True, True])):
+            (tmp_path / str(number)).mkdir()
+            lines = [Line(f"q{n}", "d", "gold", ["table"], usage=used, correct=each) for n, each in enumerate(right)]
+            kept = "".join(json.dumps(asdict(line)) + "\n" for line in lines)
+            (tmp_path / str(number) / "lines.jsonl").write_text(kept, encoding="utf-8")
+        report = script("settings_worth")["table"](tmp_path, {"defaults": (), "more": ()}, ["gold"])
+        first, second = report.splitlines()[2:]
+        assert first == "| gold | defaults | 2/4 (15%-85%) | 0 | 10 |"
+        assert second.startswith("| gold | more | 4/4 (51%-100%) | +50 (+0 to +100) | 10 |")
+
+
+class TestOutcomes:
+    def test_the_cheapest_right_structure_is_the_best(self) -> None:
+        best = script("outcome_labels")["_best"]
+        question = KnownQuestion("q", "Which?", ("Ann",), "short", labels=(StructureType.GRAPH,))
+        spent = {
+            "table": (False, 5),
+            "graph": (True, 90),
+            "algorithm": (True, 30),
+            "catalogue": (False, 1),
+            "chunk": (False, 2),
+        }
+        lines = {
+            ("q", way): Line("q", "d", way, usage={"prompt_tokens": tokens}, correct=right)
+            for way, (right, tokens) in spent.items()
+        }
+        assert best(question, lines) is StructureType.ALGORITHM
+        wrong = {key: replace(line, correct=False) for key, line in lines.items()}
+        assert best(question, wrong) is StructureType.GRAPH, "where none is right, the label's"
