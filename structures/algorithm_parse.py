@@ -7,6 +7,7 @@ be read in order too; its sentences are steps that follow one another.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -171,13 +172,15 @@ def _without_label(text: str) -> str:
 
 
 def _title(document: SourceDocument, headings: Sequence[MarkupHeading], start: int) -> str:
-    above = [h.title for h in headings if h.start < start <= h.section_end and h.title != document.title]
-    return " – ".join([document.title, *above[-1:]])
+    before = reversed(headings[: bisect_left(headings, start, key=lambda h: h.start)])
+    above = next((h.title for h in before if start <= h.section_end and h.title != document.title), None)
+    return f"{document.title} – {above}" if above is not None else document.title
 
 
 def _prerequisites(document: SourceDocument, layout: _Layout, start: int, end: int) -> Iterator[tuple[str, Evidence]]:
-    listed = [span for span in layout.items if start <= span[0] < end]
-    above = [span for span in layout.sentences if start <= span[0] < end]
+    listed, above = (
+        spans[bisect_left(spans, (start, 0)) : bisect_left(spans, (end, 0))] for spans in (layout.items, layout.sentences)
+    )
     told = [span for span in above if _names_condition(document.text[slice(*span)])]
     for first, last in listed or told:
         yield document.text[first:last].lstrip("-*• "), _evidence(document, first, last)

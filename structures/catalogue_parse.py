@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 from structrag.corpus.markup import MarkupHeading, parse_headings, split_sentences
@@ -45,7 +46,8 @@ def _children(
     position = 0
     while position < len(headings):
         heading = headings[position]
-        section = [h for h in headings[position + 1 :] if h.start < heading.section_end]
+        below = bisect_left(headings, heading.section_end, lo=position + 1, key=lambda h: h.start)
+        section = headings[position + 1 : below]
         own_end = section[0].start if section else heading.section_end
         topics.append(
             Topic(
@@ -61,11 +63,13 @@ def _children(
 
 
 def _members(document: SourceDocument) -> list[Member]:
-    heads = {(h.start, h.end) for h in parse_headings(document.text)}
+    heads = parse_headings(document.text)
+    starts = [head.start for head in heads]
     members = []
     for start, end in split_sentences(document.text):
         text = document.text[start:end]
-        if _TABLE_RULE.match(text) or any(h[0] <= start and end <= h[1] for h in heads):
+        before = bisect_right(starts, start) - 1
+        if _TABLE_RULE.match(text) or (before >= 0 and end <= heads[before].end):
             continue
         members.append(Member(_plain(text), _evidence(document, start, end)))
     return members
@@ -78,7 +82,8 @@ def _plain(text: str) -> str:
 
 
 def _between(members: Sequence[Member], start: int, end: int) -> list[Member]:
-    return [m for m in members if start <= m.evidence.span.start < end]
+    first = bisect_left(members, start, key=lambda m: m.evidence.span.start)
+    return list(members[first : bisect_left(members, end, lo=first, key=lambda m: m.evidence.span.start)])
 
 
 def _evidence(document: SourceDocument, start: int, end: int) -> Evidence:
