@@ -57,8 +57,15 @@ def test_columns_that_sort_their_rows_are_lists_and_others_are_none() -> None:
 
 def test_two_tables_below_one_another_are_two() -> None:
     one = "| a | b |\n|--|--|\n| x | p |\n| x | q |\n| y | p |\n| y | q |\n"
-    found = [[name for name, _ in outline.entries] for outline in columns(catalogue(f"{one}\n{one}"))]
-    assert found == [["x", "y"], ["p", "q"]] * 2
+    for between in ("", "Then came more of them.\n\n"):
+        found = [[name for name, _ in outline.entries] for outline in columns(catalogue(f"{one}\n{between}{one}"))]
+        assert found == [["x", "y"], ["p", "q"]] * 2
+
+
+def test_a_last_row_is_no_header_and_escaped_pipes_divide_nothing() -> None:
+    one = "| a \\| b | c |\n|--|--|\n| x | p |\n| x | q |\n| y | q |\n"
+    found = {o.path: [name for name, _ in o.entries] for o in columns(catalogue(f"{one}\nText.\n\n{one}"))}
+    assert found == {"Papers 0 > a | b": ["x", "y"], "Papers 0 > c": ["p", "q"]}
 
 
 @given(st.lists(st.sampled_from(["ash", "oak", r"a\|b", "10 %", "é"]), min_size=3, max_size=12))

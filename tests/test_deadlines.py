@@ -53,6 +53,7 @@ def test_a_span_is_counted_from_the_moment_that_the_question_names(question: str
         "When must I book between 3 May and 9 May?",  # names two
         "When do we book stall 21 of 30?",  # numbers that are no moments
         "When was it on 31 June?",  # no such day
+        "When was it on 0 June 0000?",
     ],
 )
 def test_questions_that_name_no_moment_to_count_from(question: str) -> None:
@@ -64,6 +65,15 @@ def test_spans_that_do_not_fit_a_day_lead_nowhere(span: str) -> None:
     moment = asked_from("The fair is on 21 June. When must I book?")
     assert moment is not None
     assert moved(moment, span, span) is None
+
+
+def test_years_far_away_are_no_years_and_long_spans_stay_in_the_calendar() -> None:
+    moment = asked_from("It was on 21 June 9999. When is the next?")
+    assert moment is not None
+    assert str(moved(moment, "999 months", "")) == "21 September"
+    late = asked_from("It was on 21 June 2999. When is the next?")
+    assert late is not None
+    assert str(moved(late, "999 weeks", "")) == "14 August 3018"
 
 
 @given(st.dates(min_value=datetime(1990, 1, 1).date(), max_value=datetime(2090, 1, 1).date()), st.integers(1, 999))

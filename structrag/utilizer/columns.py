@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
+from itertools import groupby, pairwise
 
 from structrag.corpus.tables import parse_tables
 from structrag.session import Session
@@ -11,6 +13,7 @@ from structrag.structures.quotes import support
 from structrag.types import Evidence, Span
 from structrag.utilizer.outlines import BELOW, FEWEST_ENTRIES, Outline, choose_outline
 
+_PIPE = re.compile(r"(?<!\\)\|")
 _MOST_KINDS = 60
 _REPEATED = 0.75
 """Different values there may be for a row: a column in which hardly any value comes twice sorts nothing."""
@@ -49,16 +52,21 @@ def _below(topic: Topic, above: tuple[str, ...]) -> Iterator[Outline]:
         yield from _below(child, path)
 
 
-def _tables(members: Sequence[Member]) -> list[list[Evidence]]:
-    """The rows of each table, its header first."""
-    rows = [member.evidence for member in members if member.evidence.quote.startswith("|")]
-    headers = [i for i in range(len(rows) - 1) if rows[i + 1].span.start - rows[i].span.end >= _DELIMITER_CHARACTERS]
-    return [rows[start:stop] for start, stop in zip(headers, [*headers[1:], len(rows)], strict=False)]
+def _tables(members: Sequence[Member]) -> Iterator[list[Evidence]]:
+    """The rows of each table, its header first; what stands between two tables is a member too."""
+    for is_row, run in groupby(members, key=lambda member: member.evidence.quote.startswith("|")):
+        rows = [member.evidence for member in run] if is_row else []
+        headers = [at for at, (one, other) in enumerate(pairwise(rows)) if _is_header(one, other)]
+        yield from (rows[start:stop] for start, stop in pairwise([*headers, len(rows)]))
+
+
+def _is_header(row: Evidence, after: Evidence) -> bool:
+    return after.span.start - row.span.end >= _DELIMITER_CHARACTERS
 
 
 def _columns(rows: Sequence[Evidence], path: tuple[str, ...]) -> Iterator[Outline]:
     header, *below = rows
-    rule = "|" + "---|" * (header.quote.count("|") - 1)
+    rule = "|" + "---|" * (len(_PIPE.findall(header.quote)) - 1)
     text = "\n".join([header.quote, rule, *(row.quote for row in below)])
     tables = parse_tables(text)
     if not tables or len(tables[0].rows) != len(below):

@@ -16,14 +16,14 @@ _CLOCK = re.compile(
     r"(?<![\d.:])(?P<hour>\d{1,2})(?:(?P<mark>[.:])(?P<minute>[0-5]\d))?(?P<half> ?[ap]\.?m\b\.?)?(?![\d:]|\.\d)",
     re.IGNORECASE,
 )
-_MONTHS = [name.lower() for name in calendar.month_abbr]
+_MONTHS = "January February March April May June July August September October November December".split()
 _MONTH = r"(?P<month>(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*)"
 _DAY = r"(?P<day>[0-3]?\d)(?:st|nd|rd|th)?"
 _DATES = [
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
-        rf"\b{_DAY} (?:of )?{_MONTH}\b\.?(?:,? (?P<year>\d{{4}}))?",
-        rf"\b{_MONTH}\.? {_DAY}\b(?:,? (?P<year>\d{{4}}))?",
+        rf"\b{_DAY} (?:of )?{_MONTH}\b\.?(?:,? (?P<year>[12]\d{{3}}))?",
+        rf"\b{_MONTH}\.? {_DAY}\b(?:,? (?P<year>[12]\d{{3}}))?",
     )
 ]
 _NUMBERS = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen".split()
@@ -58,7 +58,7 @@ class Moment:
     def __str__(self) -> str:
         """Return it as the question writes its kind: "7 June", "10.10 pm"."""
         if not self.is_time:
-            return f"{self.at.day} {self.at:%B}" + (f" {self.at.year}" if "year" in self.style else "")
+            return f"{self.at.day} {_MONTHS[self.at.month - 1]}" + (f" {self.at.year}" if "year" in self.style else "")
         mark = self.style[0]
         if "m" not in self.style:
             return f"{self.at.hour}{mark}{self.at:%M}"
@@ -118,7 +118,7 @@ def _dates(question: str) -> list[Moment]:
     found = []
     for match in (m for pattern in _DATES for m in pattern.finditer(question)):
         year = int(match["year"] or _LEAP_YEAR)
-        month = _MONTHS.index(match["month"][:3].lower())
+        month = 1 + next(i for i, name in enumerate(_MONTHS) if name[:3].lower() == match["month"][:3].lower())
         if 1 <= int(match["day"]) <= calendar.monthrange(year, month)[1]:
             day = date(year, month, int(match["day"]))
             at = datetime(day.year, day.month, day.day)
