@@ -49,7 +49,9 @@ def measured(run: Path, questions: Sequence[KnownQuestion], work: Path, seeds: S
     was = np.array([by_way[q.id, before[q.id]].correct for q in asked], dtype=float)
     best = {q.id: _best(q, by_way) for q in asked}
     gained = np.mean(after_right, axis=0) - was
-    low, high = interval(lambda drawn: gained[drawn].mean(axis=1), len(asked), np.random.default_rng(0)) or (0, 0)
+    low, high = (
+        interval(lambda drawn: gained[drawn].mean(axis=1), len(asked), np.random.default_rng(0)) or (float("nan"),) * 2
+    )
     head = ["| route by | right | the label's structure | median tokens |", "|---|---|---|---|"]
     rows = [_row("before: the router that ships", asked, before, by_way), *rows]
     rows.append(_row("the cheapest right structure, else the label's", asked, best, by_way))

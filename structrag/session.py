@@ -53,7 +53,7 @@ class Session:
         trace: What has been done so far, in order.
         calls: Every call of the chat model so far, those answered from the cache included.
         library: Where more can be fetched; ``None`` where the structure is all there is.
-        fell_back: Whether a structure that was tried before this one found nothing.
+        fell_back: Whether a structure that was tried before this one found nothing, or failed.
     """
 
     chat: ChatModel

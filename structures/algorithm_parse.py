@@ -179,7 +179,8 @@ def _title(document: SourceDocument, headings: Sequence[MarkupHeading], start: i
 
 def _prerequisites(document: SourceDocument, layout: _Layout, start: int, end: int) -> Iterator[tuple[str, Evidence]]:
     listed, above = (
-        spans[bisect_left(spans, (start, 0)) : bisect_left(spans, (end, 0))] for spans in (layout.items, layout.sentences)
+        spans[bisect_left(spans, (start, 0)) : bisect_left(spans, (end, 0))]
+        for spans in (layout.items, layout.sentences)
     )
     told = [span for span in above if _names_condition(document.text[slice(*span)])]
     for first, last in listed or told:

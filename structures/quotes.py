@@ -72,8 +72,8 @@ def _stands_in(word: str, known: set[str]) -> bool:
 
 @lru_cache(maxsize=4096)
 def _unit(word: str) -> Unit | None:
-    """Return the unit that a word is, as "cm" and "centimetres" are one."""
-    unit = parse_unit(word)
+    """Return the unit that a word is, as "cm" and "centimetres" are one; the "s" of "Ann's" is no second."""
+    unit = parse_unit(word) if len(word) > 1 else None
     return unit if unit is not None and unit.kind else None
 
 

@@ -32,8 +32,17 @@ CONFIRM = load_prompt("confirm")
     [
         ("The fair is on 21 June. Last day to book?", "Book 14 days before the fair.", "7 June"),
         ("The fair is on June 21st, 2025: when must I book?", "two weeks in advance", "7 June 2025"),
-        ("We borrowed it on 31 January. When is it due back?", "within one month", "29 February"),
+        ("We borrowed it on 31 January. When is it due back?", "within one month", "28 February"),
         ("We borrowed it on 31 January 2025. When is it due back?", "within one month", "28 February 2025"),
+        ("The fair is on 21 June. Last day to book?", "Book 14 days, at the latest, before the fair", "7 June"),
+        ("The fair is on 21 June. Last day to book?", "At least 14 days' notice of it is needed", "7 June"),
+        ("It was on 21 June. When must it be back?", "within 3 days, clean it before you return it", "24 June"),
+        ("It was on 21 June. When must it be back?", "within 14 days after it, and not earlier", "5 July"),
+        (
+            "It is on 3 March. When is the last day?",
+            "20 minutes at the desk, and the form 5 days before",
+            "26 February",
+        ),
         ("They rang at 9.40pm. Ring back by what time?", "within 30 minutes", "10.10 pm"),
         ("It rang at 23:50. What time at the latest must it be answered?", "after 20 minutes", "0:10"),
         ("Doors open at 11:45 a.m. When do helpers come?", "An hour? No: two hours before.", "9:45 am"),
@@ -50,6 +59,9 @@ def test_a_span_is_counted_from_the_moment_that_the_question_names(question: str
     [
         "Is 21 June a good day for the fair?",  # asks for no moment
         "When must I book?",  # names none
+        "How long is it ours when we fetch it on 20 July?",
+        "When the alarm rings at 9:40, who is called?",
+        "When is step 4 due, and may 3 separate tents be hired with 12 decisions, mixed 1:20?",
         "When must I book between 3 May and 9 May?",  # names two
         "When do we book stall 21 of 30?",  # numbers that are no moments
         "When was it on 31 June?",  # no such day
@@ -60,7 +72,21 @@ def test_questions_that_name_no_moment_to_count_from(question: str) -> None:
     assert asked_from(question) is None
 
 
-@pytest.mark.parametrize("span", ["30 minutes", "before noon", "some days", "99 years"])
+@pytest.mark.parametrize(
+    "span",
+    [
+        "30 minutes",
+        "before noon",
+        "some days",
+        "99 years",
+        "1.5 days before",
+        "1,000 days before",
+        "twenty-one days",
+        "between 14 and 30 days",
+        "two to three weeks",
+        "24 months",
+    ],
+)
 def test_spans_that_do_not_fit_a_day_lead_nowhere(span: str) -> None:
     moment = asked_from("The fair is on 21 June. When must I book?")
     assert moment is not None
@@ -68,9 +94,7 @@ def test_spans_that_do_not_fit_a_day_lead_nowhere(span: str) -> None:
 
 
 def test_years_far_away_are_no_years_and_long_spans_stay_in_the_calendar() -> None:
-    moment = asked_from("It was on 21 June 9999. When is the next?")
-    assert moment is not None
-    assert str(moved(moment, "999 months", "")) == "21 September"
+    assert asked_from("It was on 21 June 9999. When is the next?") is None
     late = asked_from("It was on 21 June 2999. When is the next?")
     assert late is not None
     assert str(moved(late, "999 weeks", "")) == "14 August 3018"

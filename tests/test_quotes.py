@@ -124,3 +124,4 @@ def test_a_unit_stands_there_however_it_is_written() -> None:
     assert follows_from("90 cm", "a door of 90 centimetres")
     assert not follows_from("90 cm", "a door of 90 metres")
     assert not follows_from("90 cm", "a door of 80 centimetres")
+    assert not follows_from("3 seconds", "Ann's 3 dogs"), "the s of a genitive is no second"

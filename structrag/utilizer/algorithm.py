@@ -59,11 +59,13 @@ class AlgorithmReasoner:
 
 def _counted(moment: Moment, question: str, finding: Finding, nearest: list[Step], session: Session) -> Finding | None:
     """The moment that a span of time leads to from the one that a question names: of what was read, else of a step."""
-    if not leads_on(moment, finding.text):
+    if finding.found and not leads_on(moment, finding.text):
+        return None
+    if not finding.found:
         items = [(f"Step {s.number}: {s.text}", s.evidence) for s in nearest if leads_on(moment, s.text)][:_READ_STEPS]
         # With the moment before it, a small model calculates, and wrongly.
         asked = f"{question.replace(moment.words, 'now')} {_ASK_SPAN}"
-        finding = read(asked, items, session, stage="algorithm", confirm=False)
+        finding = read(asked, items, session, stage="algorithm")
     reached = moved(moment, finding.text, finding.evidence[0].words) if finding.found else None
     if reached is None:
         return None

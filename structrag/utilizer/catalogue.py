@@ -102,11 +102,11 @@ def _collect(question: str, call: Call | None, catalogue: Catalogue, session: Se
         return _documents(question, call, catalogue, session, count=count)
     if call and wanted in ("headings", "kinds", "groups"):
         things = _things(call)
-        outline = None if wanted == "headings" else choose_column(question, list(columns(catalogue)), session, things)
+        outline = None if wanted == "headings" else choose_column(question, list(columns(catalogue)), session)
         outline = outline or choose_outline(question, list(outlines(catalogue)), session, things)
         if outline is not None:
             session.note("outline", outline.path)
-            return _Listing(list(outline.entries), everything)
+            return _Listing(list(outline.entries), everything if wanted == "headings" else len(catalogue.near))
     items = _statements(question, catalogue, session)
     return _Listing(read_all(question, items, session, stage="catalogue"), len(catalogue.near))
 
@@ -117,7 +117,8 @@ def _documents(question: str, call: Call, catalogue: Catalogue, session: Session
     What stands there word for word is looked for, not judged: that is exact, and costs nothing.
     """
     named = [thing for thing in call.arguments if isinstance(thing, str)]
-    found = [hit for thing in named for hit in _containing(thing, catalogue) or _speaking(thing, catalogue)]
+    hits = (hit for thing in named for hit in _containing(thing, catalogue) or _speaking(thing, catalogue))
+    found = list({topic.document_id: (topic, evidence) for topic, evidence in hits}.values())
     if not found:
         judged = _mentioning(question, _things(call) or question, catalogue, session)
         return _Listing(_named(question, judged, session), len(catalogue.near))

@@ -9,7 +9,7 @@ from itertools import groupby, pairwise
 from structrag.corpus.tables import parse_tables
 from structrag.session import Session
 from structrag.structures.catalogue import Catalogue, Member, Topic
-from structrag.structures.quotes import support
+from structrag.structures.quotes import content_words, support
 from structrag.types import Evidence, Span
 from structrag.utilizer.outlines import BELOW, FEWEST_ENTRIES, Outline, choose_outline
 
@@ -17,6 +17,7 @@ _PIPE = re.compile(r"(?<!\\)\|")
 _MOST_KINDS = 60
 _REPEATED = 0.75
 """Different values there may be for a row: a column in which hardly any value comes twice sorts nothing."""
+_BLANK_LINE = 2
 _DELIMITER_CHARACTERS = 5
 """Between a header and its first row stand at least two line ends and the row of dashes."""
 
@@ -27,21 +28,25 @@ def columns(catalogue: Catalogue) -> Iterator[Outline]:
         yield from _below(document, ())
 
 
-def choose_column(question: str, found: Sequence[Outline], session: Session, thing: str) -> Outline | None:
+def choose_column(question: str, found: Sequence[Outline], session: Session) -> Outline | None:
     """Return the column that a question asks for: the one whose name stands in it, else what the model chooses.
 
     Args:
         question: What is asked.
         found: The columns.
         session: The question's session.
-        thing: What is to be told apart, by its name in the question.
 
     Raises:
         ModelOutputError: The model's reply is no number that was offered.
         ModelError: The model does not answer.
     """
-    named = [outline for outline in found if support(outline.path.split(BELOW)[-1], question) == 1]
-    return named[0] if len(named) == 1 else choose_outline(question, named or found, session, thing)
+    named = [outline for outline in found if _stands_in(outline.path.split(BELOW)[-1], question)]
+    return named[0] if len(named) == 1 else choose_outline(question, named or found, session)
+
+
+def _stands_in(head: str, question: str) -> bool:
+    """Whether a column's name stands in a question; "no" stands in every one as a word of its own."""
+    return set(content_words(head)) > set() and head.casefold() not in ("yes", "no") and support(head, question) == 1
 
 
 def _below(topic: Topic, above: tuple[str, ...]) -> Iterator[Outline]:
@@ -56,17 +61,19 @@ def _tables(members: Sequence[Member]) -> Iterator[list[Evidence]]:
     """The rows of each table, its header first; what stands between two tables is a member too."""
     for is_row, run in groupby(members, key=lambda member: member.evidence.quote.startswith("|")):
         rows = [member.evidence for member in run] if is_row else []
-        headers = [at for at, (one, other) in enumerate(pairwise(rows)) if _is_header(one, other)]
+        gaps = [other.span.start - one.span.end for one, other in pairwise(rows)]
+        headers = [at for at, gap in enumerate(gaps) if gap >= _DELIMITER_CHARACTERS and _may_begin(gaps[:at])]
         yield from (rows[start:stop] for start, stop in pairwise([*headers, len(rows)]))
 
 
-def _is_header(row: Evidence, after: Evidence) -> bool:
-    return after.span.start - row.span.end >= _DELIMITER_CHARACTERS
+def _may_begin(gaps: Sequence[int]) -> bool:
+    """Whether a table may begin after these gaps: at first, or below a blank line; not where a row of dashes was."""
+    return not gaps or _BLANK_LINE <= gaps[-1] < _DELIMITER_CHARACTERS
 
 
 def _columns(rows: Sequence[Evidence], path: tuple[str, ...]) -> Iterator[Outline]:
     header, *below = rows
-    rule = "|" + "---|" * (len(_PIPE.findall(header.quote)) - 1)
+    rule = "|" + "---|" * len(_PIPE.findall(header.quote[1:].removesuffix("|") + "|"))
     text = "\n".join([header.quote, rule, *(row.quote for row in below)])
     tables = parse_tables(text)
     if not tables or len(tables[0].rows) != len(below):

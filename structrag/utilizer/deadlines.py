@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 _ASKS = re.compile(
-    r"\b(?:when|what time|(?:what|which|last|latest)(?: possible)? (?:day|date|time|moment)|deadline|at the latest)\b",
+    # "When" that begins a clause of its own asks for nothing: "when we fetch it on 20 July".
+    r"\b(?:when (?:is|are|was|were|do|does|did|must|should|shall|can|could|may|might|will|would|has|have|had)\b"
+    r"|what time|(?:what|which|last|latest)(?: possible)? (?:day|date|time|moment)|deadline|at the latest)\b",
     re.IGNORECASE,
 )
 _CLOCK = re.compile(
@@ -17,23 +19,35 @@ _CLOCK = re.compile(
     re.IGNORECASE,
 )
 _MONTHS = "January February March April May June July August September October November December".split()
-_MONTH = r"(?P<month>(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*)"
+_MONTH = (
+    r"(?P<month>jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|(?-i:May)|june?|july?|aug(?:ust)?"
+    r"|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
+)
 _DAY = r"(?P<day>[0-3]?\d)(?:st|nd|rd|th)?"
 _DATES = [
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
-        rf"\b{_DAY} (?:of )?{_MONTH}\b\.?(?:,? (?P<year>[12]\d{{3}}))?",
-        rf"\b{_MONTH}\.? {_DAY}\b(?:,? (?P<year>[12]\d{{3}}))?",
+        rf"\b{_DAY} (?:of )?{_MONTH}\b\.?(?:,? (?P<year>\d{{4}}))?",
+        rf"\b{_MONTH}\.? {_DAY}\b(?:,? (?P<year>\d{{4}}))?",
     )
 ]
 _NUMBERS = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen".split()
 _SPAN = re.compile(
-    rf"\b(?P<number>\d{{1,3}}|{'|'.join(_NUMBERS)}) (?P<unit>minute|hour|day|week|month)s?\b(?P<after>[^.;]{{0,40}})",
+    rf"(?<![\w.,-])(?P<number>\d{{1,3}}|{'|'.join(_NUMBERS)}) (?P<unit>minute|hour|day|week|month)s?\b"
+    r"(?=(?P<after>[^.;]{0,40}))",
     re.IGNORECASE,
 )
-_EARLIER = re.compile(r"\b(?:before|ahead|in advance|prior|earlier)\b", re.IGNORECASE)
-_LEAP_YEAR = 2024
-"""Stands for a year that is not said, so that 29 February is a day."""
+_RANGE = re.compile(rf"(?:\d|\b(?:{'|'.join(_NUMBERS)})) ?(?:and|to|or|[–-]) ?$", re.IGNORECASE)
+_WITHIN = re.compile(r"\bwithin (?:the )?$", re.IGNORECASE)
+_SIDE = re.compile(
+    r"\b(?:(?P<earlier>before|ahead|in advance|prior|earlier|notice)|after|afterwards|later|following|from|of)\b",
+    re.IGNORECASE,
+)
+_AT = re.compile(r"\b(?:at|by|from|since|until|till|before|after|around|about) $", re.IGNORECASE)
+_COMMON_YEAR, _LEAP_YEAR = 2023, 2024
+"""Stand for a year that is not said: the second where the day is 29 February."""
+_YEARS = range(1000, 3000)
+_HOURS_OF_DAY = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +103,25 @@ def moved(moment: Moment, answer: str, text: str) -> Moment | None:
     span = next(_spans(moment, answer), None)
     if span is None:
         return None
-    stated = next((s for s in _SPAN.finditer(text) if s[0].split()[:2] == span[0].split()[:2]), span)
-    is_earlier = bool(_EARLIER.search(answer) or _EARLIER.search(stated["after"]))
-    number = span["number"].lower()
-    count = (int(number) if number.isdigit() else _NUMBERS.index(number) + 1) * (-1 if is_earlier else 1)
-    return Moment(_shifted(moment.at, count, span["unit"].lower()), moment.words, moment.style)
+    same = (s for s in _spans(moment, text) if (s["number"], s["unit"]) == (span["number"], span["unit"]))
+    stated = next(same, span)
+    number, unit = span["number"].lower(), span["unit"].lower()
+    count = int(number) if number.isdigit() else _NUMBERS.index(number) + 1
+    at = _shifted(moment.at, -count if _is_earlier(stated) else count, unit)
+    # A time of another day, or a day of another year, is not told by what the question's own words tell.
+    if (moment.is_time and unit == "hour" and count >= _HOURS_OF_DAY) or (
+        moment.style == "day" and at.year != moment.at.year
+    ):
+        return None
+    return Moment(at, moment.words, moment.style)
+
+
+def _is_earlier(span: re.Match[str]) -> bool:
+    """Whether a span lies before what it is counted from: by the first word after it that says so."""
+    side = _SIDE.search(span["after"])
+    if side is None or (_WITHIN.search(span.string[: span.start()]) and span["after"][: side.start()].strip()):
+        return False
+    return side["earlier"] is not None
 
 
 def leads_on(moment: Moment, text: str) -> bool:
@@ -103,7 +131,9 @@ def leads_on(moment: Moment, text: str) -> bool:
 
 def _spans(moment: Moment, text: str) -> Iterator[re.Match[str]]:
     for span in _SPAN.finditer(text):
-        if (span["unit"].lower() in ("minute", "hour")) == moment.is_time:
+        # Of "between 14 and 30 days" neither end is the span.
+        is_range = _RANGE.search(text[: span.start()])
+        if not is_range and (span["unit"].lower() in ("minute", "hour")) == moment.is_time:
             yield span
 
 
@@ -117,9 +147,10 @@ def _shifted(at: datetime, count: int, unit: str) -> datetime:
 def _dates(question: str) -> list[Moment]:
     found = []
     for match in (m for pattern in _DATES for m in pattern.finditer(question)):
-        year = int(match["year"] or _LEAP_YEAR)
+        is_leap_day = match["month"][:3].lower() == "feb" and match["day"] == "29"
+        year = int(match["year"] or (_LEAP_YEAR if is_leap_day else _COMMON_YEAR))
         month = 1 + next(i for i, name in enumerate(_MONTHS) if name[:3].lower() == match["month"][:3].lower())
-        if 1 <= int(match["day"]) <= calendar.monthrange(year, month)[1]:
+        if year in _YEARS and 1 <= int(match["day"]) <= calendar.monthrange(year, month)[1]:
             day = date(year, month, int(match["day"]))
             at = datetime(day.year, day.month, day.day)
             found.append(Moment(at, match[0], "day year" if match["year"] else "day"))
@@ -131,7 +162,8 @@ def _times(question: str) -> list[Moment]:
     for match in _CLOCK.finditer(question):
         half = (match["half"] or "").strip().lower()
         hour, minute = int(match["hour"]), int(match["minute"] or 0)
-        is_time = bool(half) or match["mark"] == ":"
+        # "Mix it 1:20" is no time.
+        is_time = bool(half) or (match["mark"] == ":" and bool(_AT.search(question[: match.start()])))
         if not is_time or hour > (12 if half else 23):
             continue
         if half:
