@@ -61,6 +61,7 @@ def obey(attack: Mapping[str, Any]) -> dict[str, Any]:
         },
         load_prompt("read"): lambda prompt: {"item": 1, "answer": words},
         load_prompt("read_again"): lambda prompt: {"item": 1, "answer": words},
+        load_prompt("read_passages"): words,
         load_prompt("graph_plan"): PLANS["graph_plan"],
         load_prompt("catalogue_plan"): PLANS["catalogue_plan"],
         load_prompt("catalogue_names"): lambda prompt: {str(n): words for n in range(1, item(prompt) + 1)},

@@ -42,7 +42,7 @@ def read_revenue(prompt: str) -> dict[str, Any]:
     return {"item": int(number), "answer": "412 million EUR"}
 
 
-SCRIPT: Mapping[str, Any] = {READ: read_revenue, CONFIRM: {"yes": 0.75, "no": 0.25}}
+SCRIPT: Mapping[str, Any] = {READ: read_revenue, CONFIRM: {"yes": 0.875, "no": 0.125}}
 
 
 @pytest.fixture
@@ -217,7 +217,7 @@ class TestOneQuestion:
         with StructRAG.open(tmp_path / "c", chat=scripted({})[0], router=router, embedder=embedder) as rag:
             read, confirmed = rag.calls(answer.id)
             assert "412 million EUR" in read.messages[-1][1]
-            assert confirmed.reply == "yes 75.0%, no 25.0%"
+            assert confirmed.reply == "yes 87.5%, no 12.5%"
             with pytest.raises(StoreError, match="no answer 'nobody'"):
                 rag.calls("nobody")
 

@@ -38,7 +38,7 @@ class ChunkReasoner:
         wanted = set(content_words(question))
         score = [float(n) + _NAMED * _share(wanted, t) for n, t in zip(nearness, texts, strict=True)]
         best = sorted(range(len(texts)), key=lambda i: -score[i])[:_READ_EXCERPTS]
-        finding = read(question, [(texts[i], excerpts[i][1]) for i in best], session, stage="chunk")
+        finding = read(question, [(texts[i], excerpts[i][1]) for i in best], session, stage="chunk", by_itself=True)
         if not finding.found:
             return finding
         narrowed = tuple(narrow(e, question, finding.text) for e in finding.evidence)
