@@ -45,8 +45,11 @@ class _Arms:
     def __init__(self, stack: ExitStack, work: Path, documents: Path, endpoint: str, model: str) -> None:
         settings = {"models.base_url": endpoint, "models.chat": model}
         self._rags: dict[str, StructRAG] = {}
-        chats = {f"sample {n}": _varying(endpoint, model, n) for n in range(1, _SAMPLES + 1)}
-        for name in ("once", *chats, "more"):
+        chats = {
+            f"sample {n}": _apart(endpoint, model, seed=n, temperature=_TEMPERATURE) for n in range(1, _SAMPLES + 1)
+        }
+        chats["more"] = _apart(endpoint, model, seed=0, temperature=0.0)
+        for name in ("once", *chats):
             rag = StructRAG.open(
                 work / "corpus",
                 settings=settings | (_MORE if name == "more" else {}),
@@ -78,13 +81,15 @@ class _Arms:
         return {"confirmed": shares["yes"], "confirm_tokens": _tokens(meter.snapshot().to_dict())}
 
 
-def _varying(endpoint: str, model: str, seed: int) -> ChatModel:
+def _apart(endpoint: str, model: str, *, seed: int, temperature: float) -> ChatModel:
+    """Return a chat model with kept replies of its own: what another arm has asked would cost this one nothing."""
+
     def load() -> Any:
         from langchain_openai import ChatOpenAI
         from pydantic import SecretStr
 
         return ChatOpenAI(
-            model=model, base_url=endpoint, api_key=SecretStr("none"), temperature=_TEMPERATURE, seed=seed, timeout=600
+            model=model, base_url=endpoint, api_key=SecretStr("none"), temperature=temperature, seed=seed, timeout=600
         )
 
     return ChatModel(f"{endpoint}:{model}:{seed}", load)

@@ -7,16 +7,14 @@ short replies and one word.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 from structrag.errors import ModelOutputError
 from structrag.models.chat import ChatModel, Prompt
+from structrag.models.prompt_files import read_examples, read_instructions
 from structrag.router.preferences import PreferencePair, document_dict, document_profile
 from structrag.router.protocol import RoutingRequest
 from structrag.router.template import MOST_DOCUMENTS, described
@@ -125,17 +123,9 @@ def judge(chat: ChatModel, meter: UsageMeter, request: RoutingRequest) -> Judgem
     return Judgement(request, probabilities, sketches, chat.name, _spent(before, meter.snapshot()))
 
 
-@cache
-def _instructions(name: str) -> tuple[str, tuple[tuple[str, str], ...]]:
-    folder = files(__package__).joinpath("prompts")
-    rows = map(json.loads, folder.joinpath(f"synth_{name}.jsonl").read_text(encoding="utf-8").splitlines())
-    examples = tuple((str(row["user"]), str(row["reply"])) for row in rows)
-    return folder.joinpath(f"synth_{name}.txt").read_text(encoding="utf-8").strip(), examples
-
-
 def synthesis_prompt(name: str, user: str, max_tokens: int = 1, schema: Mapping[str, Any] | None = None) -> Prompt:
     """Return a prompt with the instructions and examples of a prompt file; what changes comes last."""
-    system, examples = _instructions(name)
+    system, examples = (read_instructions(__package__, f"synth_{name}"), read_examples(__package__, f"synth_{name}"))
     return Prompt(f"synthesis.{name}", system, user, schema=schema, max_tokens=max_tokens, examples=examples)
 
 

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from functools import cache
-from importlib.resources import files
+from structrag.models.prompt_files import read_examples, read_instructions
 
 
-@cache
 def load_prompt(name: str) -> str:
     """Return one of the builders' prompt files."""
-    return files(__package__).joinpath("prompts", f"{name}.txt").read_text(encoding="utf-8").strip()
+    return read_instructions(__package__, name)
 
 
-@cache
 def load_examples(name: str) -> tuple[tuple[str, str], ...]:
     """Return the worked examples that stand beside a prompt file, as pairs of a turn and its reply."""
-    lines = files(__package__).joinpath("prompts", f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
-    return tuple((str(e["user"]), str(e["reply"])) for e in map(json.loads, lines))
+    return read_examples(__package__, name)

@@ -7,16 +7,14 @@ up, and where it has, the question goes on as it was.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 from structrag.errors import ModelOutputError
 from structrag.models.chat import Prompt
+from structrag.models.prompt_files import read_examples, read_instructions
 from structrag.session import Session
 from structrag.structures.names import find_names
 from structrag.structures.quotes import content_words
@@ -86,9 +84,10 @@ def stand_alone(question: str, after: Sequence[Exchange], session: Session) -> s
     recent = after[-_MOST_EXCHANGES:]
     told = [f"Earlier question: {_line(each.question)}\nAnswer: {_line(each.answer)}" for each in recent]
     user = "\n".join([*told, f"Question: {_line(question)}"])
+    system, examples = read_instructions(__package__, "standalone"), read_examples(__package__, "standalone")
     try:
         reply = session.ask(
-            Prompt("standalone", _instructions(), user, schema=_REPLY, max_tokens=_MAX_TOKENS, examples=_examples())
+            Prompt("standalone", system, user, schema=_REPLY, max_tokens=_MAX_TOKENS, examples=examples)
         )
     except ModelOutputError as error:
         session.note("follow-up", f"asked as it is: {error.message}")
@@ -132,14 +131,3 @@ def _quoted(words: set[str]) -> str:
 
 def _line(text: str) -> str:
     return " ".join(text.split())[:_ANSWER_CHARACTERS]
-
-
-@cache
-def _instructions() -> str:
-    return files(__package__).joinpath("prompts", "standalone.txt").read_text(encoding="utf-8").strip()
-
-
-@cache
-def _examples() -> tuple[tuple[str, str], ...]:
-    lines = files(__package__).joinpath("prompts", "standalone.jsonl").read_text(encoding="utf-8").splitlines()
-    return tuple((str(each["user"]), str(each["reply"])) for each in map(json.loads, lines))

@@ -6,11 +6,11 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.resources import files
 from typing import Any
 
 from structrag.corpus.markup import split_sentences
 from structrag.models.chat import Prompt
+from structrag.models.prompt_files import read_examples, read_instructions
 from structrag.session import Session
 from structrag.structures.quotes import content_words, follows_from, support
 from structrag.types import Evidence, Span
@@ -38,13 +38,12 @@ _ASKS_WHETHER = re.compile(
 
 def load_prompt(name: str) -> str:
     """Return one of the utilizer's prompt files."""
-    return files(__package__).joinpath("prompts", f"{name}.txt").read_text(encoding="utf-8").strip()
+    return read_instructions(__package__, name)
 
 
 def load_examples(name: str) -> tuple[tuple[str, str], ...]:
     """Return the worked examples that stand beside a prompt file, as pairs of a turn and its reply."""
-    lines = files(__package__).joinpath("prompts", f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
-    return tuple((str(e["user"]), str(e["reply"])) for e in map(json.loads, lines))
+    return read_examples(__package__, name)
 
 
 def classify(question: str, name: str, words: Sequence[str], session: Session) -> str:
@@ -106,6 +105,24 @@ def read(
     usable = [(text, evidence) for text, evidence in items if evidence.verified]
     if not usable:
         return NOTHING_FOUND
+    answer, evidence = _read_once_or_again(question, usable, session, stage)
+    if evidence is None:
+        return NOTHING_FOUND
+    if confirm and not _is_yes_no(answer):
+        text = next(text for text, each in usable if each is evidence)
+        share = _confirmed(question, answer, evidence, session)
+        if share < (_CONFIRMED_SURELY if session.fell_back else _CONFIRMED_FROM):
+            return NOTHING_FOUND
+        is_doubtful = by_itself and share < _CONFIRMED_SURELY
+        if is_doubtful and not _said_alone(question, answer, (text, evidence), session, stage):
+            return NOTHING_FOUND
+    return Finding(text=answer, values=(answer,), evidence=(evidence,))
+
+
+def _read_once_or_again(
+    question: str, usable: Sequence[tuple[str, Evidence]], session: Session, stage: str
+) -> tuple[str, Evidence | None]:
+    """Return the answer that the model copies from one of the items, and the item's evidence if it bears it out."""
     prompt = Prompt(
         stage=f"{stage}.read",
         system=load_prompt("read"),
@@ -120,20 +137,11 @@ def read(
         again = replace(prompt, user=load_prompt("read_again"), examples=((prompt.user, reply),))
         number, answer = _answer(again, session)
     if not number or not answer:
-        return NOTHING_FOUND
+        return "", None
     evidence = None if _repeats(answer, question) else _supporting(answer, number, usable, question)
     if evidence is None:
         session.note("verify", "the answer repeats the question or does not follow from any item, so it is not used")
-        return NOTHING_FOUND
-    if confirm and not _is_yes_no(answer):
-        text = next(text for text, each in usable if each is evidence)
-        share = _confirmed(question, answer, evidence, session)
-        if share < (_CONFIRMED_SURELY if session.fell_back else _CONFIRMED_FROM):
-            return NOTHING_FOUND
-        is_doubtful = by_itself and share < _CONFIRMED_SURELY
-        if is_doubtful and not _said_alone(question, answer, (text, evidence), session, stage):
-            return NOTHING_FOUND
-    return Finding(text=answer, values=(answer,), evidence=(evidence,))
+    return answer, evidence
 
 
 def read_passages(
