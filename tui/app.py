@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -41,6 +43,12 @@ if TYPE_CHECKING:
 ASK = "ask"
 WIDE = 100
 """Columns from which on the panes of the ask screen stand side by side."""
+_LOOKS_FOR_TERMINAL = 2.0
+"""Seconds between two looks whether the terminal is still there."""
+
+
+def _has_terminal() -> bool:
+    return sys.__stdin__ is not None and sys.__stdin__.isatty()
 
 
 def _action_commands() -> type[Provider]:
@@ -126,6 +134,17 @@ class StructRAGApp(App[None]):
             self.theme = self._appearance.theme
         if self._appearance.keys:
             self.set_keymap(dict(self._appearance.keys))
+        if _has_terminal() and sys.platform != "win32":
+            self.set_interval(_LOOKS_FOR_TERMINAL, self._end_without_terminal)
+
+    def _end_without_terminal(self) -> None:
+        """End as by a hang-up where none was heard (`nohup`): else the end of the terminal is read on and on.
+
+        An orderly end would write to the terminal and wait for ever; what is kept is on the disk already.
+        """
+        if not _has_terminal():
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
+            signal.raise_signal(signal.SIGHUP)
 
     def refresh_css(self, animate: bool = True) -> None:
         """Style everything anew.
