@@ -36,7 +36,7 @@ def measured(run: Path, questions: Sequence[KnownQuestion], work: Path, seeds: S
     """Return the report."""
     lines = read_lines(run)
     by_way = {(line.id, line.way): line for line in lines}
-    asked = [q for q in questions if all((q.id, way) in by_way for way in _STRUCTURES)]
+    asked = _asked_everywhere(questions, lines)
     with StructRAG.open(run / "corpus") as rag:
         requests = {q.id: rag.routing_request(q.question, documents=q.scope) for q in asked}
     before = _chosen(PolicyRouter(shipped_folder(), work / "cache"), asked, requests)
@@ -60,6 +60,12 @@ def measured(run: Path, questions: Sequence[KnownQuestion], work: Path, seeds: S
         f"n = {len(asked)} questions, each answered after a training on the other half, {len(seeds)} halvings."
     )
     return "\n".join([*head, *rows, "", told]) + "\n"
+
+
+def _asked_everywhere(questions: Sequence[KnownQuestion], lines: Sequence[Line]) -> list[KnownQuestion]:
+    """Return what has a line for every structure; a question that was changed since was not asked."""
+    kept = {(line.id, line.way, line.asked) for line in lines}
+    return [q for q in questions if all((q.id, way, q.digest) in kept for way in _STRUCTURES)]
 
 
 def _crossed(

@@ -13,8 +13,8 @@ VERSION = 2
 MAX_TOKENS = 508
 """Longer prompts are cut: the encoder takes 512 with a label."""
 _QUESTION_CHARACTERS = 900
-_QUESTION_CHARACTERS_IN_DENSE_SCRIPT = 360
-"""Where every character is a token, as in Chinese."""
+_QUESTION_CHARACTERS_IN_DENSE_SCRIPTS = (360, 120)
+"""Where every character is a token, as in Chinese, or up to three, as in Korean."""
 _TITLE_CHARACTERS = 36
 MOST_DOCUMENTS = 3
 """Of more documents only the first are described."""
@@ -26,12 +26,17 @@ _MARK = re.compile(r"\[+(CLS|SEP|MASK|PAD|UNK|unused\d+)\]+", re.IGNORECASE)
 def fitted(request: RoutingRequest, tokens: Callable[[str], int]) -> str:
     """Return the prompt for a request, with less of the question where it would be longer than `MAX_TOKENS`.
 
+    A trainer would cut a longer one at its end, where the label stands.
+
     Args:
         request: The request.
         tokens: Counts a prompt's tokens.
     """
-    prompt = render(request)
-    return prompt if tokens(prompt) <= MAX_TOKENS else render(request, _QUESTION_CHARACTERS_IN_DENSE_SCRIPT)
+    for longest in (_QUESTION_CHARACTERS, *_QUESTION_CHARACTERS_IN_DENSE_SCRIPTS):
+        prompt = render(request, longest)
+        if tokens(prompt) <= MAX_TOKENS:
+            return prompt
+    return render(RoutingRequest(request.question), longest)
 
 
 def render(request: RoutingRequest, longest: int = _QUESTION_CHARACTERS) -> str:

@@ -6,6 +6,7 @@ Rafailov et al. 2023 (arXiv 2305.18290) for DPO; the trainers are TRL's own, unm
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 import warnings
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from transformers import TrainerControl, TrainerState, TrainingArguments
 
 _LENGTH = "length"
+_NO_BARS = "TQDM_DISABLE"
 
 
 def train_policy(
@@ -148,6 +150,9 @@ def quietly() -> Iterator[None]:
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     disable_progress_bars()
+    # DPO's own bar, while it scores the pairs by the start, hears nothing but this.
+    before = os.environ.get(_NO_BARS)
+    os.environ[_NO_BARS] = "1"
     with warnings.catch_warnings():
         # trl asks transformers by names that are on their way out.
         warnings.simplefilter("ignore", FutureWarning)
@@ -155,6 +160,9 @@ def quietly() -> Iterator[None]:
             yield
         finally:
             transformers_logging.set_verbosity(level)
+            os.environ.pop(_NO_BARS)
+            if before is not None:
+                os.environ[_NO_BARS] = before
             if shown:
                 transformers_logging.enable_progress_bar()
                 enable_progress_bars()

@@ -179,3 +179,13 @@ class TestOutcomes:
         assert best(question, lines) is StructureType.ALGORITHM
         wrong = {key: replace(line, correct=False) for key, line in lines.items()}
         assert best(question, wrong) is StructureType.GRAPH, "where none is right, the label's"
+
+    def test_what_was_asked_in_other_words_was_not_asked(self) -> None:
+        questions = [KnownQuestion(id_, "Which?", ("Ann",), "short") for id_ in ("q", "changed", "partly")]
+        lines = [
+            Line(q.id, "of other words" if q.id == "changed" else q.digest, str(way))
+            for q in questions
+            for way in StructureType
+            if (q.id, way) != ("partly", StructureType.TABLE)
+        ]
+        assert [q.id for q in script("outcome_labels")["_asked_everywhere"](questions, lines)] == ["q"]

@@ -94,6 +94,14 @@ def test_no_prompt_is_longer_than_the_policy_reads(text: str) -> None:
     assert tokens(fitted(request, tokens)) <= MAX_TOKENS
 
 
+def test_nor_one_in_a_script_of_more_tokens_than_characters() -> None:
+    text = "한국어 문서에서 가장 높은 매출을 기록한 회사는 어디입니까 " * 30
+    request = RoutingRequest(text, tuple([profile(text, 0.5, 0.5, 0.5)] * 4))
+    assert tokens(render(request, 360)) > MAX_TOKENS
+    assert tokens(fitted(request, tokens)) <= MAX_TOKENS
+    assert fitted(request, tokens).count("(rows, headings, steps)") == 3
+
+
 def test_a_long_question_in_words_is_read_whole() -> None:
     question = " ".join(["Please look at the report on pumps."] * 24)
     assert question in fitted(RoutingRequest(question), tokens)
