@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
+import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -16,6 +18,7 @@ from structrag.errors import DocumentError, MissingExtraError
 
 _DELIMITERS = (",", ";", "\t", "|")
 _SNIFFED_ROWS = 20
+_FORMULA = re.compile(rb"<(?:\w+:)?f[ >/]")
 _LONGEST_INDENTED = 100_000_000
 
 
@@ -125,7 +128,10 @@ def _table(rows: Iterable[tuple[str, Sequence[object]]], warnings: tuple[str, ..
 
 
 def read_xlsx(data: bytes, name: str) -> ParsedText:
-    """Return each sheet that is not empty as a heading and a table; formulas as their last results."""
+    """Return each sheet that is not empty as a heading and a table; formulas as their last results.
+
+    A program that writes formulas without working them out stores none; such cells are empty, and reported.
+    """
     try:
         import openpyxl
     except ImportError as error:
@@ -142,7 +148,36 @@ def read_xlsx(data: bytes, name: str) -> ParsedText:
     finally:
         workbook.close()
     text, locators = writer.finish()
-    return ParsedText(text, locators, is_data=True)
+    return ParsedText(text, locators, warnings=_without_results(data), is_data=True)
+
+
+def _without_results(data: bytes) -> tuple[str, ...]:
+    """Return a warning if formulas have no stored result; a book without formulas is not read again for it."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        sheets = [name for name in archive.namelist() if name.startswith("xl/worksheets/") and name.endswith(".xml")]
+        if not any(_FORMULA.search(archive.read(name)) for name in sheets):
+            return ()
+    import openpyxl
+
+    books = [openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=only) for only in (False, True)]
+    missing: list[str] = []
+    for written, worked_out in zip(*(book.worksheets for book in books), strict=True):
+        for sheet in (written, worked_out):
+            sheet.reset_dimensions()
+        for formulas, results in zip(written.iter_rows(), worked_out.iter_rows(values_only=True), strict=False):
+            missing += [
+                f"{written.title}!{formula.coordinate}"
+                for formula, result in zip(formulas, results, strict=False)
+                if formula.data_type == "f" and result is None
+            ]
+    for book in books:
+        book.close()
+    if not missing:
+        return ()
+    return (
+        f"{len(missing)} formulas have no stored result and are empty, the first of them {missing[0]}: "
+        "open the book in an office program and save it.",
+    )
 
 
 def _sheet_rows(sheet: Any) -> Iterator[tuple[str, list[object]]]:
