@@ -68,12 +68,20 @@ def test_a_last_row_is_no_header_and_escaped_pipes_divide_nothing() -> None:
     assert found == {"Papers 0 > a | b": ["x", "y"], "Papers 0 > c": ["p", "q"]}
 
 
+def test_the_outer_pipes_may_be_left_out() -> None:
+    text = "Repairs of a | b kind.\n\nbike | cause\n--- | ---\nWren | brake\nLark | brake\nRook | chain\nKite | chain\n"
+    found = {o.path: [name for name, _ in o.entries] for o in columns(catalogue(text))}
+    assert found == {"Papers 0 > cause": ["brake", "chain"]}
+
+
 @given(st.lists(st.sampled_from(["ash", "oak", r"a\|b", "10 %", "é"]), min_size=3, max_size=12))
 def test_every_value_stands_where_its_evidence_says(values: list[str]) -> None:
     text = "Trees of the park.\n\n| no | tree |\n|---|---|\n" + "".join(
         f"| {n} |  {v} |\n" for n, v in enumerate(values)
     )
-    for outline in columns(catalogue(text)):
+    found = list(columns(catalogue(text)))
+    assert len(found) == (2 <= len(set(values)) <= 0.75 * len(values)), "the numbers sort nothing"
+    for outline in found:
         assert [name for name, _ in outline.entries] == [v.replace("\\|", "|") for v in dict.fromkeys(values)]
         for name, evidence in outline.entries:
             assert text[evidence.span.start : evidence.span.end] == evidence.quote

@@ -14,6 +14,7 @@ from structrag.types import Evidence, Span
 from structrag.utilizer.outlines import BELOW, FEWEST_ENTRIES, Outline, choose_outline
 
 _PIPE = re.compile(r"(?<!\\)\|")
+_OUTER_PIPES = re.compile(r"^\s*\||(?<!\\)\|\s*$")
 _MOST_KINDS = 60
 _REPEATED = 0.75
 """Different values there may be for a row: a column in which hardly any value comes twice sorts nothing."""
@@ -59,7 +60,7 @@ def _below(topic: Topic, above: tuple[str, ...]) -> Iterator[Outline]:
 
 def _tables(members: Sequence[Member]) -> Iterator[list[Evidence]]:
     """The rows of each table, its header first; what stands between two tables is a member too."""
-    for is_row, run in groupby(members, key=lambda member: member.evidence.quote.startswith("|")):
+    for is_row, run in groupby(members, key=lambda member: bool(_PIPE.search(member.evidence.quote))):
         rows = [member.evidence for member in run] if is_row else []
         gaps = [other.span.start - one.span.end for one, other in pairwise(rows)]
         headers = [at for at, gap in enumerate(gaps) if gap >= _DELIMITER_CHARACTERS and _may_begin(gaps[:at])]
@@ -73,7 +74,7 @@ def _may_begin(gaps: Sequence[int]) -> bool:
 
 def _columns(rows: Sequence[Evidence], path: tuple[str, ...]) -> Iterator[Outline]:
     header, *below = rows
-    rule = "|" + "---|" * len(_PIPE.findall(header.quote[1:].removesuffix("|") + "|"))
+    rule = "|" + "---|" * (len(_PIPE.findall(_OUTER_PIPES.sub("", header.quote))) + 1)
     text = "\n".join([header.quote, rule, *(row.quote for row in below)])
     tables = parse_tables(text)
     if not tables or len(tables[0].rows) != len(below):
