@@ -12,7 +12,7 @@ from structrag.structures.graph import Fact, KnowledgeGraph
 from structrag.structures.graph_parse import named_in
 from structrag.structures.names import mentions
 from structrag.structures.quotes import support
-from structrag.types import Evidence, Structure, StructureType
+from structrag.types import Evidence, Passage, Structure, StructureType
 from structrag.utilizer.finding import NOTHING_FOUND, Finding
 from structrag.utilizer.graph_walks import WALKS
 from structrag.utilizer.graph_walks import walk as take_walk
@@ -217,9 +217,11 @@ class _Walk:
         grown = library.grown([passage.span.document_id for passage in passages]) if library else None
         if isinstance(grown, KnowledgeGraph):
             self.graph = grown
-        told = [(f"{p.title}: {p.text}", Evidence(p.span, p.text)) for p in passages]
-        facts = _items(asked, self.graph, self.session, limit=_LINK_FACTS if told else _MOST_FACTS)
-        return told + [item for item in facts if not any(e.span.overlaps(item[1].span) for _, e in told)]
+        told = [(f"{p.title}: {_as_edited(p, self.graph)}", Evidence(p.span, p.text)) for p in passages]
+        facts = _items(asked, self.graph, self.session, limit=_MOST_FACTS)
+        edited = [item for item in facts if item[1].edits]
+        others = [item for item in facts if not item[1].edits][: _LINK_FACTS if told else _MOST_FACTS]
+        return edited + told + [item for item in others if not any(e.span.overlaps(item[1].span) for _, e in told)]
 
     def _same(self, one: str, other: str) -> bool:
         """Whether two names mean the same thing: by the graph's merged names, or by the words of the shorter one."""
@@ -274,6 +276,15 @@ def _items(
         beyond = sorted(_statements_at(graph, nodes).difference(near), key=lambda s: -nearness[s])[: 2 * _BRIDGES]
         chosen = list(dict.fromkeys([*near, *beyond, *order]))[: max(limit, len(near) + len(beyond))]
     return [(statement[:_STATEMENT_CHARACTERS], statements[statement].evidence) for statement in chosen]
+
+
+def _as_edited(passage: Passage, graph: KnowledgeGraph) -> str:
+    """Return a passage's text with what people say of its edges beside the document's words."""
+    text = passage.text
+    for evidence in {fact.evidence for fact in graph.facts if fact.evidence.edits}:
+        if evidence.span.overlaps(passage.span):
+            text = text.replace(evidence.quote, evidence.words)
+    return text
 
 
 def _statements_at(graph: KnowledgeGraph, nodes: Sequence[str]) -> set[str]:

@@ -197,7 +197,10 @@ def _said_of(thing: str, answer: str, question: str) -> str:
 
 
 def narrow(evidence: Evidence, question: str, answer: str) -> Evidence:
-    """Return the sentence of a passage that supports the answer best; on a tie the one nearest to the question."""
+    """Return the sentence of a passage that supports the answer best; on a tie the one nearest to the question.
+
+    What a person changed is left whole: it is the person's word for it, and not the sentence's.
+    """
     asked = set(content_words(question))
 
     def fitness(span: tuple[int, int]) -> tuple[float, int]:
@@ -205,7 +208,7 @@ def narrow(evidence: Evidence, question: str, answer: str) -> Evidence:
         return support(answer, sentence), len(asked & set(content_words(sentence)))
 
     spans = split_sentences(evidence.quote)
-    if not spans:
+    if not spans or evidence.edits:
         return evidence
     start, end = max(spans, key=fitness)
     base = evidence.span
