@@ -70,6 +70,7 @@ def report(routing: Path | None, cache: Path) -> str:
     tests: dict[str, Questions] = {"hand-written test": data.hand}
     tests |= {f"the same, {manner}": questions for manner, questions in data.variants.items()}
     tests["second hand-written test"] = data.second
+    tests["third hand-written test"] = data.third
     tests["two authors' questions"] = data.author
     ours = shipped(cache)
     right = {name: _right(ours, questions) for name, questions in tests.items()}

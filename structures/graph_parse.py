@@ -15,6 +15,8 @@ _PRONOUN = re.compile(
     r"^(?:he|she|it|they|his|her|its|their|this|the (?:company|firm|lab|group|paper))\b", re.IGNORECASE
 )
 _MOST_NAMES = 6
+NAMED_WITH = "is named with"
+"""The relation of neighbours in a list: it says nothing of them but that."""
 _RELATION_CHARACTERS = 80
 
 
@@ -75,7 +77,7 @@ def _related(statement: _Statement, merged: dict[str, str]) -> Iterator[Fact]:
 def _between(text: str, head: str, tail: str) -> str:
     first, last = text.find(head), text.find(tail)
     words = text[first + len(head) : last] if 0 <= first < last else text
-    return " ".join(words.split()).strip(" ,.;:*")[:_RELATION_CHARACTERS] or "is named with"
+    return " ".join(words.split()).strip(" ,.;:*")[:_RELATION_CHARACTERS] or NAMED_WITH
 
 
 def _rows(document: SourceDocument, table: MarkupTable) -> Iterator[Fact]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,12 +10,16 @@ import pytest
 from langchain_core.documents import Document
 
 from structrag import StructRAG
+from structrag.corpus.store import CorpusStore
 from structrag.models.embedding import SentenceTransformerEmbedder
 from structrag.router import FixedRouter
+from structrag.session import Session
 from structrag.structures.edits_graph import fact_change
 from structrag.structures.graph import Fact, KnowledgeGraph
+from structrag.structures.graph_parse import parse_facts
 from structrag.testing import ScriptedChatModel, scripted
-from structrag.types import Answer, StructureType
+from structrag.types import Answer, SourceDocument, StructureType
+from structrag.utilizer.graph import GraphReasoner
 from structrag.utilizer.reading import load_prompt
 
 TEXT = """# Mills
@@ -67,3 +72,24 @@ def test_the_next_answer_is_the_persons_and_cited_as_theirs(mills: tuple[StructR
 
     rag.undo_edit(number)
     assert rag.ask(QUESTION).values == ("Bo Quist",)
+
+
+def drove(prompt: str) -> dict[str, object]:
+    """Read who drove from the item that says so."""
+    items = re.findall(r"^\[(\d+)\] (.*)$", prompt[prompt.rindex("\n[1] ") :], re.MULTILINE)
+    return {"answer": "Bo Quist", "item": next(int(number) for number, text in items if "driven by" in text)}
+
+
+def test_names_beside_each_other_in_a_list_bear_nothing_out(embedder: SentenceTransformerEmbedder) -> None:
+    text = "# Trips\n\nOn the bus were Ann Lee, Orrin Vale, Bo Quist.\n\nThe bus to Tarsia was driven by Bo Quist.\n"
+    script = {
+        load_prompt("graph_plan"): 'driver_of("bus with Orrin Vale")',
+        load_prompt("read"): drove,
+        load_prompt("confirm"): {"yes": 1.0},
+    }
+    session = Session(scripted(script)[0], embedder, CorpusStore.open(None))
+    graph = parse_facts([SourceDocument("trips", "Trips", text, "hash")])
+    finding = GraphReasoner().reason("Who was the driver of the bus with Orrin Vale?", graph, session)
+    assert finding.values == ("Bo Quist",)
+    assert "Orrin Vale —is named with→ Bo Quist" in [step.detail for step in session.trace]
+    assert [evidence.quote for evidence in finding.evidence] == ["The bus to Tarsia was driven by Bo Quist."]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from structrag.session import Session
 from structrag.structures.graph import Fact, KnowledgeGraph
-from structrag.structures.graph_parse import named_in
+from structrag.structures.graph_parse import NAMED_WITH, named_in
 from structrag.structures.names import mentions
 from structrag.structures.quotes import support
 from structrag.types import Evidence, Passage, Structure, StructureType
@@ -74,7 +74,8 @@ class GraphReasoner:
         told = [question, *walk.known.values(), *(e.words for e in (*finding.evidence, *walk.way))]
         path = _path(walk.graph, told, finding.text)
         session.note("path", " → ".join(f"{f.head} —{f.relation}→ {f.tail}" for f in path) or "one fact")
-        evidence = dict.fromkeys([*finding.evidence, *walk.way, *(fact.evidence for fact in path)])
+        telling = (fact.evidence for fact in path if fact.relation != NAMED_WITH)
+        evidence = dict.fromkeys([*finding.evidence, *walk.way, *telling])
         return Finding(
             finding.text, finding.values, tuple(evidence), walk.graph if walk.graph is not structure else None
         )
