@@ -219,10 +219,13 @@ class _Walk:
         if isinstance(grown, KnowledgeGraph):
             self.graph = grown
         told = [(f"{p.title}: {_as_edited(p, self.graph)}", Evidence(p.span, p.text)) for p in passages]
-        facts = _items(asked, self.graph, self.session, limit=_MOST_FACTS)
-        edited = [item for item in facts if item[1].edits]
-        others = [item for item in facts if not item[1].edits][: _LINK_FACTS if told else _MOST_FACTS]
-        return edited + told + [item for item in others if not any(e.span.overlaps(item[1].span) for _, e in told)]
+        facts = _items(asked, self.graph, self.session, limit=_LINK_FACTS if told else _MOST_FACTS)
+        # What a person says comes first: the passage that it was said of still says otherwise.
+        return [
+            *_said_by_people(passages, self.graph),
+            *told,
+            *(item for item in facts if not any(e.span.overlaps(item[1].span) for _, e in told)),
+        ]
 
     def _same(self, one: str, other: str) -> bool:
         """Whether two names mean the same thing: by the graph's merged names, or by the words of the shorter one."""
@@ -277,6 +280,17 @@ def _items(
         beyond = sorted(_statements_at(graph, nodes).difference(near), key=lambda s: -nearness[s])[: 2 * _BRIDGES]
         chosen = list(dict.fromkeys([*near, *beyond, *order]))[: max(limit, len(near) + len(beyond))]
     return [(statement[:_STATEMENT_CHARACTERS], statements[statement].evidence) for statement in chosen]
+
+
+def _said_by_people(passages: Sequence[Passage], graph: KnowledgeGraph) -> list[tuple[str, Evidence]]:
+    """The edges that people changed or added at these passages, but not those that had a name merged alone."""
+    there = [
+        (fact.statement, fact.evidence)
+        for fact in graph.facts
+        if fact.evidence.edits and any(fact.evidence.span.overlaps(passage.span) for passage in passages)
+    ]
+    own = [(said, evidence) for said, evidence in there if " ".join(evidence.quote.split()) not in said]
+    return list(dict.fromkeys(own))[-_MOST_FACTS:]
 
 
 def _as_edited(passage: Passage, graph: KnowledgeGraph) -> str:
