@@ -450,16 +450,16 @@ def test_ways_are_read() -> None:
 
 
 @pytest.mark.model
-@pytest.mark.slow  # the model answers in tests/test_end_to_end_model.py, and the tests above measure answers
-def test_the_embedded_model_answers_and_is_measured(bench: Bench) -> None:
-    bench.write("questions.jsonl", QUESTIONS[:2])
+@pytest.mark.thorough
+def test_the_embedded_model_answers_four_questions_and_is_measured(bench: Bench) -> None:
     paths = [str(bench.questions), "--documents", str(bench.documents), "--out", str(bench.out)]
     result = CliRunner().invoke(build(), ["eval", *paths, "--structures", "chunk,plain", "--json"])
     assert result.exit_code == 0, result.stderr
     lines = bench.lines()
+    assert set(lines) == {(question["id"], way) for question in QUESTIONS for way in ("chunk", "plain")}
     assert [lines[id_, "chunk"].correct for id_ in ("q1", "q2")] == [True, True]
     assert "Tarnwick" in lines["q2", "plain"].answer, "it may say more than was asked"
     told = json.loads(result.stdout)["ways"]["chunk"]
-    assert (told["grounded"], told["citations"]["precision"]) == (1, 1)
+    assert told["citations"]["precision"] == 1
     assert told["cost"]["tokens"] > 200
     assert told["cost"]["seconds"] > 0
