@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from workbooks import xlsx_bytes
 
 from structrag.corpus import loaders, office
 from structrag.corpus.loaders import SUPPORTED_SUFFIXES, load_bytes, load_file
@@ -70,19 +71,6 @@ def pdf_bytes(*, text: bool = True, password: str = "") -> bytes:
     if password:
         pdf.set_encryption(owner_password="owner", user_password=password)
     return bytes(pdf.output())
-
-
-def xlsx_bytes(sheets: dict[str, list[list[Any]]]) -> bytes:
-    import openpyxl
-
-    workbook = openpyxl.Workbook()
-    workbook.remove(workbook.worksheets[0])
-    for name, rows in sheets.items():
-        sheet = workbook.create_sheet(name)
-        for row in rows:
-            sheet.append(row)
-    workbook.save(buffer := io.BytesIO())
-    return buffer.getvalue()
 
 
 class TestText:
